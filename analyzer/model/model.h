@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A model as it lies on disk: GGUF, safetensors (single file or sharded with index) beside config.json.
+ * Files stay memory-mapped; nothing is converted until values are asked for.
+ */
+#ifndef TT_MODEL_H
+#define TT_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "tensortap/dtype.h"
+
+struct tt_model;
+
+struct tt_model_tensor {
+    const char *name;    /* as in the file */
+    enum tt_dtype dtype;
+    int rank;
+    int64_t shape[8];    /* row-major, outermost first, for GGUF too (its ne[] reversed) */
+    const char *file;    /* absolute path of the file that holds it */
+    uint64_t offset;     /* bytes from the start of that file */
+    uint64_t nbytes;
+    const void *data;    /* mapped, valid until tt_model_close */
+};
+
+/* `path`: a .gguf, a .safetensors, a model.safetensors.index.json, or a folder with config.json and
+ * safetensors. NULL with one clear line in *error. */
+struct tt_model *tt_model_open(const char *path, struct tt_error *error);
+void tt_model_close(struct tt_model *model);
+
+const char *tt_model_path(const struct tt_model *model);
+/* Naming scheme of its tensors and metadata: "gguf" or "hf". */
+const char *tt_model_scheme(const struct tt_model *model);
+
+size_t tt_model_ntensors(const struct tt_model *model);
+const struct tt_model_tensor *tt_model_tensor_at(const struct tt_model *model, size_t index);
+const struct tt_model_tensor *tt_model_tensor(const struct tt_model *model, const char *name); /* NULL: none */
+
+/* Metadata: GGUF keys ("llama.block_count"), or config.json with dotted paths ("rope_scaling.factor",
+ * "architectures.0"). All return false when the key is absent, null or of another kind. */
+bool tt_model_number(const struct tt_model *model, const char *key, double *out); /* ints, floats, bools */
+bool tt_model_string(const struct tt_model *model, const char *key, const char **out);
+size_t tt_model_array_length(const struct tt_model *model, const char *key);
+bool tt_model_array_number(const struct tt_model *model, const char *key, size_t index, double *out);
+
+/* `count` elements from element `first` (row-major) as f64. Bounds checked. */
+int tt_model_read(const struct tt_model_tensor *tensor, uint64_t first, uint64_t count, double *out,
+                  struct tt_error *error);
+
+/* Converts `count` elements starting at a block boundary of `dtype` to f64. -1: dtype has no decoder. */
+int tt_decode_f64(enum tt_dtype dtype, const void *bytes, uint64_t count, double *out);
+
+#endif
