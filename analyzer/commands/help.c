@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tensortap help [COMMAND]: the table of commands, or the page of one.
+ */
+#include "commands/command.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+static int help_width(FILE *out)
+{
+    struct winsize size;
+    if (isatty(fileno(out)) && ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col >= 60)
+        return size.ws_col < 100 ? size.ws_col : 100;
+    return 80;
+}
+
+void tt_print_overview(FILE *out)
+{
+    fputs("tensortap finds the layer component of an LLM engine that first computes wrong numbers.\n\n"
+          "usage: tensortap COMMAND [options] [arguments]\n\n", out);
+    for (const struct tt_command *const *command = tt_commands; *command; command++)
+        fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
+    fputs("\n'tensortap COMMAND --help' tells the rest. Start with: tensortap run -o captures -- PROGRAM\n", out);
+}
+
+/* Each line of the usage text after its own "tensortap NAME". */
+static void print_usage(FILE *out, const struct tt_command *command)
+{
+    const char *lead = "usage:";
+    for (const char *line = command->usage; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        fprintf(out, "%s tensortap %s %.*s\n", lead, command->name, (int)strcspn(line, "\n"), line);
+        lead = "      ";
+    }
+}
+
+void tt_print_help(FILE *out, const struct tt_command *command)
+{
+    int width = help_width(out);
+    fprintf(out, "tensortap %s - %s\n\n", command->name, command->summary);
+    print_usage(out, command);
+    if (command->description)
+        fprintf(out, "\n%s\n", command->description);
+    if (command->options && command->options->name) {
+        fputs("\nOptions:\n", out);
+        tt_options_print(out, command->options, NULL, width);
+    }
+    fputs("\nCommon options:\n", out);
+    tt_options_print(out, tt_common_options, command->options, width);
+}
+
+static cJSON *overview_document(void)
+{
+    cJSON *document = tt_json_document("help");
+    cJSON *list = cJSON_AddArrayToObject(document, "commands");
+    for (const struct tt_command *const *command = tt_commands; *command; command++) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "name", (*command)->name);
+        cJSON_AddStringToObject(entry, "summary", (*command)->summary);
+        cJSON_AddStringToObject(entry, "usage", (*command)->usage);
+        cJSON_AddItemToArray(list, entry);
+    }
+    return document;
+}
+
+static int run_help(struct tt_context *context)
+{
+    if (context->json)
+        return tt_emit_json(context, overview_document(), 0);
+    if (context->nargs == 0) {
+        tt_print_overview(context->out);
+        return 0;
+    }
+    const struct tt_command *command = tt_command_find(context->args[0]);
+    if (!command)
+        return tt_fail(&context->error, TT_EINPUT, "no command '%s'; 'tensortap help' lists them", context->args[0]);
+    tt_print_help(context->out, command);
+    return 0;
+}
+
+const struct tt_command tt_command_help = {
+    .name = "help",
+    .summary = "this table, or the page of one command",
+    .usage = "[COMMAND]",
+    .min_args = 0,
+    .max_args = 1,
+    .run = run_help,
+};
