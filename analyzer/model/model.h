@@ -26,8 +26,8 @@ struct tt_model_tensor {
     const void *data;    /* mapped, valid until tt_model_close */
 };
 
-/* `path`: a .gguf, a .safetensors, a model.safetensors.index.json, or a folder with config.json and
- * safetensors. NULL with one clear line in *error. */
+/* `path`: a .gguf (of splits any one), a .safetensors, a model.safetensors.index.json, a folder with
+ * config.json and safetensors, or an id in the local Hugging Face cache. NULL with one clear line in *error. */
 struct tt_model *tt_model_open(const char *path, struct tt_error *error);
 void tt_model_close(struct tt_model *model);
 
@@ -45,6 +45,9 @@ bool tt_model_number(const struct tt_model *model, const char *key, double *out)
 bool tt_model_string(const struct tt_model *model, const char *key, const char **out);
 size_t tt_model_array_length(const struct tt_model *model, const char *key);
 bool tt_model_array_number(const struct tt_model *model, const char *key, size_t index, double *out);
+/* Text of `length` bytes; not terminated for GGUF, and not always UTF-8 (pieces of tokens). */
+bool tt_model_array_string(const struct tt_model *model, const char *key, size_t index, const char **out,
+                           size_t *length);
 
 /* `count` elements from element `first` (row-major) as f64. Bounds checked. */
 int tt_model_read(const struct tt_model_tensor *tensor, uint64_t first, uint64_t count, double *out,
