@@ -173,8 +173,7 @@ static int parse_letters(struct tt_options *options, int argc, char *const *argv
             continue;
         }
         if (!letter[1] && *index + 1 >= argc)
-            return tt_fail(error, TT_EINPUT, "-%c needs a value: -%c %s", *letter, *letter,
-                           option->argument);
+            return tt_fail(error, TT_EINPUT, "-%c needs a value: -%c %s", *letter, *letter, option->argument);
         return set_value(options, option, letter[1] ? letter + 1 : argv[++*index], false, error);
     }
     return 0;
@@ -245,8 +244,7 @@ static int load_values(struct tt_options *options, const struct tt_option *optio
     return 0;
 }
 
-static int load_args(struct tt_options *options, const cJSON *item, const char *path,
-                     struct tt_error *error)
+static int load_args(struct tt_options *options, const cJSON *item, const char *path, struct tt_error *error)
 {
     if (options->nargs) /* the command line wins */
         return 0;
@@ -261,8 +259,8 @@ static int load_args(struct tt_options *options, const cJSON *item, const char *
     return 0;
 }
 
-static int load_member(struct tt_options *options, const cJSON *item, const char *path,
-                       const char *command, struct tt_error *error)
+static int load_member(struct tt_options *options, const cJSON *item, const char *path, const char *command,
+                       struct tt_error *error)
 {
     if (strcmp(item->string, "args") == 0)
         return load_args(options, item, path, error);
@@ -283,15 +281,15 @@ static int load_member(struct tt_options *options, const cJSON *item, const char
     return load_values(options, option, item, path, error);
 }
 
-int tt_options_load(struct tt_options *options, const char *path, const char *command,
-                    struct tt_error *error)
+int tt_options_load(struct tt_options *options, const char *path, const char *command, struct tt_error *error)
 {
     cJSON *job = tt_json_read(path, error);
     if (!job)
         return -1;
     int result = 0;
     if (!cJSON_IsObject(job))
-        result = tt_fail(error, TT_EINPUT, "%s: a job file is one JSON object of option names and values", path);
+        result =
+            tt_fail(error, TT_EINPUT, "%s: a job file is one JSON object of option names and values", path);
     for (const cJSON *item = result == 0 ? job->child : NULL; item && result == 0; item = item->next)
         result = load_member(options, item, path, command, error);
     cJSON_Delete(job);

@@ -25,18 +25,20 @@ enum tt_option_type {
 };
 
 struct tt_option {
-    const char *name;     /* without dashes; NULL ends a table */
-    char letter;          /* one-letter form, 0: none */
+    const char *name; /* without dashes; NULL ends a table */
+    char letter;      /* one-letter form, 0: none */
     enum tt_option_type type;
     const char *argument; /* how help names the value ("FILE"); NULL for flags */
     const char *help;     /* one line */
     const char *choices;  /* allowed values "off|stats|hash|data"; NULL: any */
-    const char *implied;  /* value of a bare `--name`; the value then needs `--name=VALUE`. NULL: value required */
+    const char
+        *implied; /* value of a bare `--name`; the value then needs `--name=VALUE`. NULL: value required */
 };
 
 struct tt_options;
 
-/* Looks options up in `own` first, then in `common`; both end with a row whose name is NULL, either may be NULL. */
+/* Looks options up in `own` first, then in `common`; both end with a row whose name is NULL, either may be
+ * NULL. */
 struct tt_options *tt_options_new(const struct tt_option *own, const struct tt_option *common);
 void tt_options_free(struct tt_options *options);
 
@@ -53,7 +55,8 @@ int tt_options_load(struct tt_options *options, const char *path, const char *co
 /* Asking for a name that no table has is a programming error (assert). */
 bool tt_option_flag(const struct tt_options *options, const char *name); /* given at all, for any type */
 const char *tt_option_text(const struct tt_options *options, const char *name); /* NULL: not given */
-int64_t tt_option_integer(const struct tt_options *options, const char *name, int64_t fallback); /* SIZE too */
+int64_t tt_option_integer(const struct tt_options *options, const char *name,
+                          int64_t fallback); /* SIZE too */
 double tt_option_number(const struct tt_options *options, const char *name, double fallback);
 size_t tt_option_count(const struct tt_options *options, const char *name);
 const char *tt_option_text_at(const struct tt_options *options, const char *name, size_t index);

@@ -70,7 +70,8 @@ static int unknown_key(const struct parser *parser, size_t length)
     const char *near = tt_nearest(word, names, TT_SELECT_KEY_COUNT);
     char *what = near ? tt_format("no key '%s'; did you mean %s?", word, near)
                       : tt_format("no key '%s'; known are pass layer component op token phase seq pos head "
-                                  "dtype size role thread tap epoch call routine expert rank kept", word);
+                                  "dtype size role thread tap epoch call routine expert rank kept",
+                                  word);
     fail_at(parser, parser->at, what);
     free(what);
     free(word);
@@ -109,8 +110,9 @@ static int parse_range(struct parser *parser, enum tt_select_key key, struct ite
 {
     const char *start = parser->at;
     if (!take_number(&parser->at, key, &item->first))
-        return fail_at(parser, start, key == TT_SELECT_SIZE ? "a size like 64K was expected"
-                                                            : "a number or a range like 0-3 was expected");
+        return fail_at(parser, start,
+                       key == TT_SELECT_SIZE ? "a size like 64K was expected"
+                                             : "a number or a range like 0-3 was expected");
     item->last = item->first;
     if (*parser->at == '-') {
         parser->at++;
@@ -298,7 +300,8 @@ bool tt_select_word(const struct tt_select *select, enum tt_select_key key, cons
     return true;
 }
 
-void tt_select_set_number(struct tt_select_subject *subject, enum tt_select_key key, int64_t value, int64_t total)
+void tt_select_set_number(struct tt_select_subject *subject, enum tt_select_key key, int64_t value,
+                          int64_t total)
 {
     subject->known |= 1u << key;
     subject->numbers[key] = value;
@@ -317,9 +320,9 @@ bool tt_select_match(const struct tt_select *select, const struct tt_select_subj
         const struct term *term = &select->terms[i];
         if (!(subject->known & (1u << term->key)))
             continue;
-        if (keys[term->key].words ? !term_holds_word(term, subject->words[term->key])
-                                  : !term_holds_number(term, subject->numbers[term->key],
-                                                       subject->totals[term->key]))
+        if (keys[term->key].words
+                ? !term_holds_word(term, subject->words[term->key])
+                : !term_holds_number(term, subject->numbers[term->key], subject->totals[term->key]))
             return false;
     }
     return true;

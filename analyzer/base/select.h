@@ -3,9 +3,9 @@
  * Selections: 'layer=0-1,pass<5,component=attn.*+ffn.*,token=-1,role!=a'.
  *
  *   selection := term (',' term)*
- *   term      := key operator item (('+' | '|') item)*  |  item      (continues the term before it: layer=0-1,3)
- *   operator  := '=' '!=' '<' '<=' '>' '>='              ('<' … take one number)
- *   item      := integer | first-last | first- | glob     negative integers count from the end (-1: the last)
+ *   term      := key operator item (('+' | '|') item)*  |  item      (continues the term before it:
+ * layer=0-1,3) operator  := '=' '!=' '<' '<=' '>' '>='              ('<' … take one number) item      :=
+ * integer | first-last | first- | glob     negative integers count from the end (-1: the last)
  *
  * Terms hold together (and); terms with '=' on one key widen it (or). Globs are for the word keys.
  */

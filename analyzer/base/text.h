@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The entry of words[0…count) that `word` most likely means, NULL when none is near. NULL entries are skipped. */
+/* The entry of words[0…count) that `word` most likely means, NULL when none is near. NULL entries are
+ * skipped. */
 const char *tt_nearest(const char *word, const char *const *words, size_t count);
 
 /* Shell pattern (* ? […]) against the whole text. */

@@ -38,13 +38,13 @@ struct tt_context;
 
 struct tt_command {
     const char *name;
-    const char *summary;     /* one line of the table that `tensortap` prints */
-    const char *usage;       /* what follows the name: "[options] CAPTURE…"; alternatives on their own lines */
-    const char *description; /* paragraphs for --help, wrapped by hand at 79 columns; NULL: none */
+    const char *summary; /* one line of the table that `tensortap` prints */
+    const char *usage;   /* what follows the name: "[options] CAPTURE…"; alternatives on their own lines */
+    const char *description;         /* paragraphs for --help, wrapped by hand at 79 columns; NULL: none */
     const struct tt_option *options; /* its own, ends with a row of NULL; NULL: common ones only */
-    int min_args, max_args;  /* positional arguments, max -1: any number */
+    int min_args, max_args;          /* positional arguments, max -1: any number */
     unsigned flags;
-    int usage_status;        /* exit status of errors, 0 means TT_STATUS_ERROR */
+    int usage_status; /* exit status of errors, 0 means TT_STATUS_ERROR */
     /* Returns the exit status; -1: context->error holds the line to print. */
     int (*run)(struct tt_context *context);
 };
@@ -56,15 +56,15 @@ struct tt_context {
     struct tt_options *options; /* for the command's own options: tt_option_text(context->options, "live") */
     size_t nargs;
     const char *const *args; /* positional, ends with NULL */
-    FILE *out; /* results: standard output, or the file of -o */
+    FILE *out;               /* results: standard output, or the file of -o */
     struct tt_error error;
 
     /* common options */
     bool json, md, strict, allow_partial, stop_at_first, quiet;
-    bool color; /* context->out takes colours */
-    const char *model;   /* NULL: not given */
-    const char *output;  /* -o */
-    const char *focus;   /* VERDICT.json */
+    bool color;         /* context->out takes colours */
+    const char *model;  /* NULL: not given */
+    const char *output; /* -o */
+    const char *focus;  /* VERDICT.json */
     const char *select_text;
     struct tt_select *select; /* parsed select_text, NULL: everything */
 };

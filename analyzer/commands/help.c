@@ -22,10 +22,12 @@ static int help_width(FILE *out)
 void tt_print_overview(FILE *out)
 {
     fputs("tensortap finds the layer component of an LLM engine that first computes wrong numbers.\n\n"
-          "usage: tensortap COMMAND [options] [arguments]\n\n", out);
+          "usage: tensortap COMMAND [options] [arguments]\n\n",
+          out);
     for (const struct tt_command *const *command = tt_commands; *command; command++)
         fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
-    fputs("\n'tensortap COMMAND --help' tells the rest. Start with: tensortap run -o captures -- PROGRAM\n", out);
+    fputs("\n'tensortap COMMAND --help' tells the rest. Start with: tensortap run -o captures -- PROGRAM\n",
+          out);
 }
 
 /* Each line of the usage text after its own "tensortap NAME". */
@@ -78,7 +80,8 @@ static int run_help(struct tt_context *context)
     }
     const struct tt_command *command = tt_command_find(context->args[0]);
     if (!command)
-        return tt_fail(&context->error, TT_EINPUT, "no command '%s'; 'tensortap help' lists them", context->args[0]);
+        return tt_fail(&context->error, TT_EINPUT, "no command '%s'; 'tensortap help' lists them",
+                       context->args[0]);
     tt_print_help(context->out, command);
     return 0;
 }

@@ -8,12 +8,12 @@
 #include "commands/command.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/progress.h"
 #include "base/text.h"
 
 #define X(name) &tt_command_##name,
@@ -23,15 +23,20 @@ const struct tt_command *const tt_commands[] = {TT_COMMANDS(X) NULL};
 const struct tt_option tt_common_options[] = {
     {"json", 0, TT_OPTION_FLAG, NULL, "one JSON document on standard output", NULL, NULL},
     {"md", 0, TT_OPTION_FLAG, NULL, "Markdown instead of plain text", NULL, NULL},
-    {"model", 'm', TT_OPTION_TEXT, "MODEL", "model file, Hugging Face folder or cached id; default: the one the program opened", NULL, NULL},
-    {"select", 's', TT_OPTION_TEXT, "WHAT", "restrict to 'layer=0-1,pass<5,component=attn.*,op=matmul,token=-1'", NULL, NULL},
+    {"model", 'm', TT_OPTION_TEXT, "MODEL",
+     "model file, Hugging Face folder or cached id; default: the one the program opened", NULL, NULL},
+    {"select", 's', TT_OPTION_TEXT, "WHAT",
+     "restrict to 'layer=0-1,pass<5,component=attn.*,op=matmul,token=-1'", NULL, NULL},
     {"out", 'o', TT_OPTION_TEXT, "FILE", "write the result to FILE", NULL, NULL},
-    {"config", 0, TT_OPTION_TEXT, "JOB.json", "read options from a JSON object {\"option\": value, \"args\": […]}", NULL, NULL},
+    {"config", 0, TT_OPTION_TEXT, "JOB.json",
+     "read options from a JSON object {\"option\": value, \"args\": […]}", NULL, NULL},
     {"focus", 0, TT_OPTION_TEXT, "VERDICT.json", "restrict to what an earlier verdict found", NULL, NULL},
     {"strict", 0, TT_OPTION_FLAG, NULL, "treat warnings and unexplained rows as failures", NULL, NULL},
-    {"allow-partial", 0, TT_OPTION_FLAG, NULL, "exit 0 instead of 3 when something could not be measured", NULL, NULL},
+    {"allow-partial", 0, TT_OPTION_FLAG, NULL, "exit 0 instead of 3 when something could not be measured",
+     NULL, NULL},
     {"stop-at-first", 0, TT_OPTION_FLAG, NULL, "stop at the first divergence", NULL, NULL},
-    {"color", 0, TT_OPTION_TEXT, "WHEN", "auto, always or never; auto respects NO_COLOR", "auto|always|never", "always"},
+    {"color", 0, TT_OPTION_TEXT, "WHEN", "auto, always or never; auto respects NO_COLOR", "auto|always|never",
+     "always"},
     {"quiet", 'q', TT_OPTION_FLAG, NULL, "no remarks on standard error", NULL, NULL},
     {"help", 'h', TT_OPTION_FLAG, NULL, "this text", NULL, NULL},
     {"version", 'V', TT_OPTION_FLAG, NULL, "print the version", NULL, NULL},
@@ -87,7 +92,8 @@ static int unknown_command(int argc, char **argv, const char *name)
         names[count] = tt_commands[count]->name;
     const char *near = tt_nearest(name, names, count);
     if (name[0] == '-')
-        tt_fail(&error, TT_EINPUT, "unknown option %s; options follow the command: tensortap COMMAND [options]", name);
+        tt_fail(&error, TT_EINPUT,
+                "unknown option %s; options follow the command: tensortap COMMAND [options]", name);
     else if (near)
         tt_fail(&error, TT_EINPUT, "no command '%s'; did you mean %s?", name, near);
     else
@@ -147,6 +153,8 @@ static int fill_context(struct tt_context *context)
     context->allow_partial = tt_option_flag(options, "allow-partial");
     context->stop_at_first = tt_option_flag(options, "stop-at-first");
     context->quiet = tt_option_flag(options, "quiet");
+    if (context->quiet)
+        tt_progress_silence();
     context->model = tt_option_text(options, "model");
     context->output = tt_option_text(options, "out");
     context->focus = tt_option_text(options, "focus");
