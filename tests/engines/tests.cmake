@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+# Whole engines. Python tests skip (77) where torch or transformers is missing; TENSORTAP_PYTHON names an
+# interpreter that has them.
+if(NOT TENSORTAP_PYTHON)
+    find_program(TENSORTAP_PYTHON NAMES python3 HINTS ${PROJECT_SOURCE_DIR}/.cache/venv/bin NO_DEFAULT_PATH)
+    find_program(TENSORTAP_PYTHON NAMES python3)
+endif()
+
+add_test(NAME engines.engine_hf
+         COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/engine_hf.py
+                 $<TARGET_FILE:tensortap-engine> $<TARGET_FILE:tensortap-make-model>)
+set_tests_properties(engines.engine_hf PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+                     ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1")
