@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A model as a graph of primitives: an architecture file (data) bound to a model's metadata and tensors.
+ * Naming, reference, verification and diagnosis all walk this one list of nodes, which is in execution order.
+ */
+#ifndef TT_GRAPH_GRAPH_H
+#define TT_GRAPH_GRAPH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "graph/expression.h"
+#include "model/model.h"
+#include "ops/op.h"
+
+#define TT_AXIS_TOKEN (-1) /* axes whose extent belongs to the pass, not to the model */
+#define TT_AXIS_KEY   (-2)
+
+struct tt_node {
+    const char *component; /* canonical name, "attn.q_proj"; interned in the graph */
+    int layer;             /* -1 outside the repeated block */
+    const struct tt_op *op; /* NULL for state nodes */
+    bool state;            /* KV cache: rows of earlier passes, then those of in[0] */
+    bool internal;         /* no canonical component: never reported on its own */
+    bool optional_end;     /* not needed for `match` (pooler) */
+    int nin;
+    int in[TT_OP_MAX_INPUTS]; /* node indices */
+    int rank;              /* axes of the value, tokens included */
+    int64_t axes[TT_VALUE_RANK]; /* extents, or TT_AXIS_* */
+    struct tt_attributes attributes; /* evaluated */
+    const struct tt_model_tensor *weight[TT_OP_MAX_WEIGHTS]; /* by op->weight_roles */
+    const char *weight_name[TT_OP_MAX_WEIGHTS];              /* canonical: "attn.q_proj.weight" */
+    const char *hf;        /* module path whose output it is, NULL: none */
+};
+
+/* A wrong form that is a matter of wiring: inputs and attributes of named nodes replaced together. */
+struct tt_rewrite {
+    const char *cause;
+    const char *at;        /* component that is to blame */
+    const char *found;
+    int nsets;
+    struct tt_rewrite_set {
+        const char *component;
+        int nin;           /* -1: inputs stay */
+        const char *in[TT_OP_MAX_INPUTS]; /* components of the same layer, or carried values */
+        const char *as;    /* component of the same layer whose op (and attributes) is applied instead, may be NULL */
+        const char *attributes; /* assignments, may be NULL */
+    } sets[4];
+};
+
+struct tt_graph;
+
+/* Finds the architecture file that selects this model and binds it. NULL with one line in *error. The model must
+ * outlive the graph. */
+struct tt_graph *tt_graph_new(const struct tt_model *model, struct tt_error *error);
+void tt_graph_free(struct tt_graph *graph);
+
+const char *tt_graph_family(const struct tt_graph *graph);
+const struct tt_model *tt_graph_model(const struct tt_graph *graph);
+int tt_graph_nlayers(const struct tt_graph *graph);
+int tt_graph_nnodes(const struct tt_graph *graph);
+const struct tt_node *tt_graph_node(const struct tt_graph *graph, int index);
+int tt_graph_find(const struct tt_graph *graph, const char *component, int layer); /* -1: none */
+/* Node of `name` as a node of `layer` would refer to it (same layer, carried value, model's ends). */
+int tt_graph_resolve(const struct tt_graph *graph, const char *name, int layer);
+
+bool tt_graph_config(const struct tt_graph *graph, const char *name, double *out);
+/* Config names, for expressions; attributes of `node` first when node >= 0. */
+struct tt_graph_scope {
+    const struct tt_graph *graph;
+    const struct tt_attributes *attributes;
+};
+struct tt_scope tt_graph_scope(const struct tt_graph_scope *names);
+
+int tt_graph_nrewrites(const struct tt_graph *graph);
+const struct tt_rewrite *tt_graph_rewrite(const struct tt_graph *graph, int index);
+
+/* The weight as f64, cached; NULL with *error when it has no decoder. Valid until tt_graph_release_weights. */
+const struct tt_value *tt_graph_weight(struct tt_graph *graph, const struct tt_model_tensor *tensor,
+                                       struct tt_error *error);
+void tt_graph_release_weights(struct tt_graph *graph);
+
+/* "L3.attn.q_proj", "final_norm" — into a static-size buffer. */
+struct tt_address {
+    char text[96];
+};
+struct tt_address tt_node_address(const struct tt_node *node);
+
+/* Folder with the project's data files, found beside the executable, installed, or in the source tree. */
+const char *tt_data_directory(void);
+
+#endif
