@@ -56,7 +56,7 @@ static double gain_of(const char *component)
         const char *component;
         double gain;
     } gains[] = {
-        {"attn.q_proj", 4.0}, {"attn.k_proj", 3.5},    {"attn.v_proj", 2.0},   {"attn.o_proj", 0.9},
+        {"attn.q_proj", 2.6}, {"attn.k_proj", 2.6},    {"attn.v_proj", 2.0},   {"attn.o_proj", 0.9},
         {"ffn.gate_proj", 3.0}, {"ffn.up_proj", 2.0}, {"ffn.down_proj", 0.7}, {"lm_head", 2.5},
     };
 
