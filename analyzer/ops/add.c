@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * add: y = scale_first·in[0] + scale·(in[1] + …), 2 to 6 inputs; in[0] is the skip path of a residual. An input
+ * whose elements are a divisor of in[0]'s count is repeated over the leading axes.
+ *   scale, scale_first   multipliers (1)
+ *   drop, double         index of an input left out or counted twice (faults), -1: none
+ */
+#include <math.h>
+#include <stdio.h>
+
+#include "ops/support.h"
+
+static int check_shapes(const struct tt_op_call *call, struct tt_error *error)
+{
+    if (call->nin < 2 || tt_op_expect_inputs(call, "add", call->nin, error))
+        return tt_fail(error, TT_EINPUT, "add: needs 2 to %d inputs with values, got %d", TT_OP_MAX_INPUTS,
+                       call->nin);
+    int64_t count = tt_value_count(call->in[0]);
+    for (int i = 1; i < call->nin; i++) {
+        int64_t other = tt_value_count(call->in[i]);
+        if (!other || count % other)
+            return tt_fail(error, TT_EINPUT, "add: input %d has %lld elements, input 0 has %lld", i,
+                           (long long)other, (long long)count);
+    }
+    return 0;
+}
+
+static void weigh_inputs(const struct tt_op_call *call, double *weight)
+{
+    int drop = (int)tt_op_number(call, "drop", -1), doubled = (int)tt_op_number(call, "double", -1);
+    for (int i = 0; i < call->nin; i++) {
+        weight[i] = tt_op_number(call, i ? "scale" : "scale_first", 1);
+        weight[i] *= i == drop ? 0 : i == doubled ? 2 : 1;
+    }
+}
+
+static void accumulate(const struct tt_op_call *call, const struct tt_value *x, double weight, struct tt_value *out)
+{
+    int64_t count = tt_value_count(out), repeat = tt_value_count(x);
+    if (weight == 0)
+        return; /* an absent term brings no NaN either */
+    for (int64_t i = 0; i < count; i++) {
+        int64_t j = i % repeat;
+        double term = weight * x->v[j];
+        out->v[i] += term;
+        /* partial sums are no larger than a few terms: one inner rounding per term covers any order */
+        out->var[i] += weight * weight * tt_input_variance(x, j) + tt_inner_variance(&call->numerics, term);
+    }
+}
+
+static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
+{
+    double weight[TT_OP_MAX_INPUTS];
+    if (check_shapes(call, error))
+        return -1;
+    weigh_inputs(call, weight);
+    *out = tt_value_like(call->in[0]);
+    tt_value_need_var(out);
+    for (int i = 0; i < call->nin; i++)
+        accumulate(call, call->in[i], weight[i], out);
+    tt_add_store_variance(call, out);
+    tt_clear_nonfinite(out);
+    return 0;
+}
+
+static const struct tt_variant variants[] = {
+    {"residual.missing", "drop=0", NULL},
+    {"residual.missing", "drop=1", NULL},
+    {"residual.doubled", "double=0", NULL},
+    {"residual.doubled", "double=1", NULL},
+    {0},
+};
+
+const struct tt_op tt_op_add = {
+    .name = "add",
+    .defaults = "scale=1, scale_first=1, drop=-1, double=-1",
+    .rowwise = true,
+    .forward = forward,
+    .variants = variants,
+};

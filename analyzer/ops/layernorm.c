@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * layernorm: norm.h with form "layernorm".
+ */
+#include "ops/norm.h"
+
+static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
+{
+    return tt_norm_forward(call, "layernorm", 1e-5, out, error);
+}
+
+static const struct tt_variant variants[] = {
+    {"norm.rmsnorm_for_layernorm", "form='rmsnorm'", NULL},
+    {"norm.bias_missing", "use_bias=0", NULL},
+    {"norm.weight_missing", "use_weight=0", NULL},
+    {"norm.weight_missing", "use_weight=0, use_bias=0", NULL},
+    {"norm.skipped", "form='skip'", NULL},
+    {"norm.offset_missing", "offset=0", "offset==1"},
+    {"norm.offset_extra", "offset=1", "offset==0"},
+    {"norm.cast_order", "cast_order='before'", "cast_order=='after'"},
+    {0},
+};
+
+const struct tt_op tt_op_layernorm = {
+    .name = "layernorm",
+    .defaults = "eps=1e-5, offset=0, form='layernorm', use_weight=1, use_bias=1, groups=1, join=0, cast_order='after'",
+    .weight_roles = {"weight", "bias"},
+    .rowwise = true,
+    .forward = forward,
+    .variants = variants,
+};

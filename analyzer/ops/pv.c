@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pv: attention context, out[t, h, d] = Σ_s probs[t, h, s]·v[s, g(h), d]. A probability of exactly 0 is a masked key:
+ * it contributes nothing, whatever (even NaN) its value row holds.
+ *   head_map  as in qk
+ */
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "ops/support.h"
+
+struct context {
+    const struct tt_value *probs, *v; /* [T, H, S], [S, G, D] */
+    double *v_clean;                  /* v with NaN and Inf replaced by 0 */
+    double *v_square, *v_error;       /* [S, G, D] */
+    bool nonfinite;                   /* v holds NaN or Inf somewhere */
+    int64_t tokens, heads, keys, kv_heads, depth;
+    double *p_square, *p_error;       /* [T, S] of one head */
+};
+
+static int read_shapes(const struct tt_op_call *call, struct context *c, struct tt_error *error)
+{
+    if (tt_op_expect_inputs(call, "pv", 2, error))
+        return -1;
+    c->probs = call->in[0], c->v = call->in[1];
+    if (c->probs->rank != 3 || c->v->rank != 3 || c->probs->shape[2] != c->v->shape[0])
+        return tt_fail(error, TT_EINPUT, "pv: needs probabilities [tokens, heads, keys] and v [keys, kv_heads, dim]");
+    c->tokens = c->probs->shape[0], c->heads = c->probs->shape[1], c->keys = c->probs->shape[2];
+    c->kv_heads = c->v->shape[1], c->depth = c->v->shape[2];
+    return 0;
+}
+
+static void prepare_values(const struct tt_op_call *call, struct context *c)
+{
+    int64_t count = tt_value_count(c->v);
+    double u = call->numerics.u_acc, per_term = u * u * (TT_ROUNDING_VARIANCE + 0.09 * (double)c->keys);
+    c->v_clean = tt_alloc_array((size_t)count, sizeof *c->v_clean);
+    c->v_square = tt_alloc_array((size_t)count, sizeof *c->v_square);
+    c->v_error = tt_alloc_array((size_t)count, sizeof *c->v_error);
+    for (int64_t i = 0; i < count; i++) {
+        bool finite = isfinite(c->v->v[i]);
+        c->nonfinite |= !finite;
+        c->v_clean[i] = finite ? c->v->v[i] : 0;
+        c->v_square[i] = c->v_clean[i] * c->v_clean[i];
+        c->v_error[i] = finite ? tt_input_variance(c->v, i) + per_term * c->v_square[i] : 0;
+    }
+}
+
+static void prepare_head(struct context *c, int64_t head)
+{
+    for (int64_t t = 0; t < c->tokens; t++) {
+        int64_t from = (t * c->heads + head) * c->keys, to = t * c->keys;
+        for (int64_t s = 0; s < c->keys; s++) {
+            c->p_square[to + s] = c->probs->v[from + s] * c->probs->v[from + s];
+            c->p_error[to + s] = c->probs->var ? c->probs->var[from + s] : 0;
+        }
+    }
+}
+
+/* out[:, head, :] = beta·out + a·b[:, group, :], rows of a `a_row` apart */
+static void multiply(const struct context *c, const double *a, int64_t a_row, const double *b, int64_t head,
+                     int64_t group, double beta, double *out)
+{
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)c->tokens, (int)c->depth, (int)c->keys, 1, a,
+                (int)a_row, b + group * c->depth, (int)(c->kv_heads * c->depth), beta, out + head * c->depth,
+                (int)(c->heads * c->depth));
+}
+
+/* Adds what multiply left out: NaN and Inf rows of v under a nonzero probability. */
+static void add_nonfinite(const struct context *c, int64_t head, int64_t group, double *out)
+{
+    for (int64_t s = 0; s < c->keys; s++) {
+        const double *row = c->v->v + (s * c->kv_heads + group) * c->depth;
+        for (int64_t d = 0; d < c->depth; d++) {
+            for (int64_t t = 0; !isfinite(row[d]) && t < c->tokens; t++) {
+                double p = c->probs->v[(t * c->heads + head) * c->keys + s];
+                if (p != 0)
+                    out[(t * c->heads + head) * c->depth + d] += p * row[d];
+            }
+        }
+    }
+}
+
+static void multiply_heads(struct context *c, const int64_t *map, struct tt_value *out)
+{
+    size_t plane = (size_t)(c->tokens * c->keys);
+    c->p_square = tt_alloc_array(plane, sizeof *c->p_square);
+    c->p_error = tt_alloc_array(plane, sizeof *c->p_error);
+    for (int64_t h = 0; plane && h < c->heads; h++) {
+        prepare_head(c, h);
+        multiply(c, c->probs->v + h * c->keys, c->heads * c->keys, c->v_clean, h, map[h], 0, out->v);
+        multiply(c, c->p_square, c->keys, c->v_error, h, map[h], 0, out->var);
+        if (c->probs->var)
+            multiply(c, c->p_error, c->keys, c->v_square, h, map[h], 1, out->var);
+        if (c->nonfinite)
+            add_nonfinite(c, h, map[h], out->v);
+    }
+    free(c->p_square);
+    free(c->p_error);
+}
+
+static void finish(const struct tt_op_call *call, const struct context *c, struct tt_value *out)
+{
+    double u = call->numerics.u_acc, drift = 0.06 * (double)c->keys * u * u;
+    int64_t count = tt_value_count(out), rows = tt_value_rows(out);
+    for (int64_t i = 0; i < count; i++)
+        out->var[i] += drift * out->v[i] * out->v[i];
+    for (int64_t r = 0; c->probs->row_var && r < rows; r++)
+        tt_value_need_row_var(out)[r] = c->probs->row_var[r];
+    tt_add_store_variance(call, out);
+    tt_add_row_floor(call, out);
+    tt_clear_nonfinite(out);
+}
+
+static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
+{
+    struct context c = {0};
+    if (read_shapes(call, &c, error))
+        return -1;
+    int64_t *map = tt_alloc_array((size_t)c.heads, sizeof *map);
+    int status = tt_head_map(call, "pv", c.heads, c.kv_heads, map, error);
+    if (!status) {
+        *out = tt_value_new(3, (int64_t[]){c.tokens, c.heads, c.depth});
+        tt_value_need_var(out);
+        prepare_values(call, &c);
+        multiply_heads(&c, map, out);
+        finish(call, &c, out);
+    }
+    free(c.v_clean);
+    free(c.v_square);
+    free(c.v_error);
+    free(map);
+    return status;
+}
+
+static const struct tt_variant variants[] = {
+    {"attn.head_map", "head_map='tile'", "heads>kv_heads && kv_heads>1"},
+    {"attn.head_map", "head_map='first'", "kv_heads>1"},
+    {0},
+};
+
+const struct tt_op tt_op_pv = {
+    .name = "pv",
+    .defaults = "head_map='group'",
+    .forward = forward,
+    .variants = variants,
+};

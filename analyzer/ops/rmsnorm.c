@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rmsnorm: norm.h with form "rmsnorm". The weight may be shorter than x's row count: [n] for x [tokens, heads, n].
+ */
+#include "ops/norm.h"
+
+static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
+{
+    return tt_norm_forward(call, "rmsnorm", 1e-6, out, error);
+}
+
+static const struct tt_variant variants[] = {
+    {"norm.offset_missing", "offset=0", "offset==1"},
+    {"norm.offset_extra", "offset=1", "offset==0"},
+    {"norm.offset_extra", "offset=2", "offset==1"},
+    {"norm.weight_missing", "use_weight=0", NULL},
+    {"norm.skipped", "form='skip'", NULL},
+    {"norm.layernorm_for_rmsnorm", "form='layernorm'", NULL},
+    {"norm.sum_not_mean", "form='sum'", NULL},
+    {"norm.groups", "join=1", "join==0 && groups==1"},
+    {"norm.groups", "groups=heads", "groups==1 && heads>1"},
+    {"norm.groups", "groups=1", "groups!=1"},
+    {"norm.cast_order", "cast_order='before'", "cast_order=='after'"},
+    {"norm.cast_order", "cast_order='after'", "cast_order=='before'"},
+    {0},
+};
+
+const struct tt_op tt_op_rmsnorm = {
+    .name = "rmsnorm",
+    .defaults = "eps=1e-6, offset=0, form='rmsnorm', use_weight=1, use_bias=1, groups=1, join=0, cast_order='after'",
+    .weight_roles = {"weight", "bias"},
+    .rowwise = true,
+    .forward = forward,
+    .variants = variants,
+};
