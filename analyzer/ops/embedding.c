@@ -84,7 +84,7 @@ static const struct tt_variant variants[] = {
 const struct tt_op tt_op_embedding = {
     .name = "embedding",
     .defaults = "index='token', scale=1, row_offset=0, row_stuck=-1, shift=0",
-    .weight_roles = {"weight"},
+    .weight_roles = {"table"},
     .forward = forward,
     .variants = variants,
 };
