@@ -86,6 +86,11 @@ struct tt_call_scope {
  * tap runs on this thread is not recorded (nested implementation), of another tap is its child. */
 bool tt_call_enter(struct tt_call_scope *call, struct tt_recorder *recorder, const char *tap,
                    const char *op, const char *routine);
+/* A call made of several (gemm_batch): `child` is recorded as part of `parent`, of the same tap, on this thread.
+ * Children of one parent may be open at the same time; each is ended with tt_call_end before the parent. Calls
+ * that the thread makes meanwhile see the parent only. */
+bool tt_call_enter_child(struct tt_call_scope *child, const struct tt_call_scope *parent, const char *op,
+                         const char *routine);
 void tt_call_i64(struct tt_call_scope *call, const char *name, int64_t value);
 void tt_call_f64(struct tt_call_scope *call, const char *name, double value);
 void tt_call_str(struct tt_call_scope *call, const char *name, const char *value);
