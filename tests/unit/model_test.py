@@ -82,7 +82,8 @@ def random_blocks(random, kind, rows, columns):
 
 
 PLAIN = {np.float64: "f64", np.int8: "i8", np.int16: "i16", np.int32: "i32", np.int64: "i64"}
-DECODED = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
+DECODED = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS",
+           "MXFP4"]
 
 
 def test_gguf(folder, random):
