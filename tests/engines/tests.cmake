@@ -11,3 +11,15 @@ add_test(NAME engines.engine_hf
                  $<TARGET_FILE:tensortap-engine> $<TARGET_FILE:tensortap-make-model>)
 set_tests_properties(engines.engine_hf PROPERTIES LABELS medium SKIP_RETURN_CODE 77
                      ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1")
+
+foreach(engine tensortap-engine tensortap-engine-own)
+    add_test(NAME engines.faults_change.${engine}
+             COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/engine_faults.sh
+                     $<TARGET_FILE:${engine}> $<TARGET_FILE:tensortap-make-model>)
+    set_tests_properties(engines.faults_change.${engine} PROPERTIES LABELS short)
+endforeach()
+
+add_test(NAME engines.engine_input
+         COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/engine_input.sh
+                 $<TARGET_FILE:tensortap-engine> $<TARGET_FILE:tensortap-make-model>)
+set_tests_properties(engines.engine_input PROPERTIES LABELS short)
