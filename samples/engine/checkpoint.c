@@ -71,8 +71,7 @@ int64_t tensor_count(const struct tensor *tensor)
 
 size_t storage_size(enum storage storage)
 {
-    static const size_t sizes[] = {
-        [STORED_F32] = 4, [STORED_F16] = 2, [STORED_BF16] = 2, [STORED_OTHER] = 0};
+    static const size_t sizes[] = {[STORED_F32] = 4, [STORED_F16] = 2, [STORED_BF16] = 2, [STORED_OTHER] = 0};
 
     return sizes[storage];
 }
@@ -124,8 +123,8 @@ int config_check(const struct config *config, const char *path, struct problem *
         const char *name;
         int value, most;
     } sizes[] = {
-        {"layers", config->layers, 1024},       {"hidden size", config->hidden, 1 << 17},
-        {"heads", config->heads, 1 << 12},      {"key/value heads", config->kv_heads, 1 << 12},
+        {"layers", config->layers, 1024},         {"hidden size", config->hidden, 1 << 17},
+        {"heads", config->heads, 1 << 12},        {"key/value heads", config->kv_heads, 1 << 12},
         {"head size", config->head_dim, 1 << 12}, {"ffn size", config->ffn, 1 << 20},
         {"vocabulary", config->vocab, 1 << 24},
     };

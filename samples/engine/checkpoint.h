@@ -23,8 +23,8 @@ struct tensor {
     char name[96];
     enum storage storage;
     int rank;
-    int64_t shape[4];   /* outermost first */
-    const void *data;   /* inside the mapping */
+    int64_t shape[4]; /* outermost first */
+    const void *data; /* inside the mapping */
 };
 
 struct checkpoint {

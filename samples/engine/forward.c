@@ -62,8 +62,8 @@ static void run_rope(struct engine *engine, const struct rope *rope, const struc
         rope_row(engine->k + t * kv_row, engine->cosine, engine->sine, config->kv_heads, config->head_dim,
                  rope->dims, rope->pairing);
         if (rope->on_values)
-            rope_row(engine->v + t * kv_row, engine->cosine, engine->sine, config->kv_heads,
-                     config->head_dim, rope->dims, rope->pairing);
+            rope_row(engine->v + t * kv_row, engine->cosine, engine->sine, config->kv_heads, config->head_dim,
+                     rope->dims, rope->pairing);
     }
     store(engine, engine->q, pass->count * q_row);
     store(engine, engine->k, pass->count * kv_row);
@@ -216,12 +216,18 @@ int engine_init(struct engine *engine, const struct model *model, int max_chunk,
         float **buffer;
         size_t count;
     } buffers[] = {
-        {&engine->x, chunk * config->hidden},      {&engine->normed, chunk * config->hidden},
-        {&engine->branch, chunk * config->hidden}, {&engine->q, chunk * q_row},
-        {&engine->context, chunk * q_row},         {&engine->k, chunk * kv_row},
-        {&engine->v, chunk * kv_row},              {&engine->gate, chunk * config->ffn},
-        {&engine->up, chunk * config->ffn},        {&engine->scores, chunk * max_positions},
-        {&engine->cosine, config->head_dim / 2},   {&engine->sine, config->head_dim / 2},
+        {&engine->x, chunk * config->hidden},
+        {&engine->normed, chunk * config->hidden},
+        {&engine->branch, chunk * config->hidden},
+        {&engine->q, chunk * q_row},
+        {&engine->context, chunk * q_row},
+        {&engine->k, chunk * kv_row},
+        {&engine->v, chunk * kv_row},
+        {&engine->gate, chunk * config->ffn},
+        {&engine->up, chunk * config->ffn},
+        {&engine->scores, chunk * max_positions},
+        {&engine->cosine, config->head_dim / 2},
+        {&engine->sine, config->head_dim / 2},
         {&engine->logits, chunk * config->vocab},
     };
 
@@ -247,9 +253,9 @@ int engine_init(struct engine *engine, const struct model *model, int max_chunk,
 
 void engine_free(struct engine *engine)
 {
-    float *buffers[] = {engine->x,  engine->normed, engine->branch, engine->q,      engine->context,
-                        engine->k,  engine->v,      engine->gate,   engine->up,     engine->scores,
-                        engine->cosine, engine->sine, engine->logits};
+    float *buffers[] = {engine->x,      engine->normed, engine->branch, engine->q,  engine->context,
+                        engine->k,      engine->v,      engine->gate,   engine->up, engine->scores,
+                        engine->cosine, engine->sine,   engine->logits};
 
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
         free(buffers[i]);

@@ -12,8 +12,19 @@
 #include "checkpoint.h"
 
 enum gguf_type {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32,
-    GGUF_BOOL, GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64,
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
 };
 
 static const size_t type_size[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
@@ -154,7 +165,7 @@ static int read_family(struct checkpoint *checkpoint, struct metadata *metadata,
                        struct problem *problem)
 {
     const struct entry *entry = find_entry(metadata, "general.architecture");
-    static const char *const known[] = {"llama", "gemma"};
+    static const char *const known[] = {"llama", "gemma", "qwen2"};
     struct cursor cursor = {NULL, NULL, false};
 
     if (!entry || entry->type != GGUF_STRING)
@@ -166,7 +177,7 @@ static int read_family(struct checkpoint *checkpoint, struct metadata *metadata,
         if (text_is(family, known[i]))
             metadata->family = known[i];
     if (!metadata->family)
-        return fail(problem, "%s: architecture \"%.*s\" is not supported (llama, gemma)", path,
+        return fail(problem, "%s: architecture \"%.*s\" is not supported (llama, gemma, qwen2)", path,
                     (int)(family.length < 40 ? family.length : 40), family.bytes);
     return 0;
 }
@@ -183,8 +194,8 @@ static void read_config(struct checkpoint *checkpoint, const struct metadata *me
     config->hidden = whole(metadata, "embedding_length", 0);
     config->heads = whole(metadata, "attention.head_count", 0);
     config->kv_heads = whole(metadata, "attention.head_count_kv", config->heads);
-    config->head_dim = whole(metadata, "attention.key_length",
-                             config->heads ? config->hidden / config->heads : 0);
+    config->head_dim =
+        whole(metadata, "attention.key_length", config->heads ? config->hidden / config->heads : 0);
     config->ffn = whole(metadata, "feed_forward_length", 0);
     config->vocab = embedding && embedding->shape[0] < 1 << 30 ? (int)embedding->shape[0] : 0;
     config->eps = number(metadata, "attention.layer_norm_rms_epsilon", 1e-5);

@@ -15,8 +15,8 @@ enum activation { ACTIVATE_SILU, ACTIVATE_GELU_TANH };
 enum softmax_kind { SOFTMAX_ROWS, SOFTMAX_COLUMNS, SOFTMAX_UNNORMALISED };
 
 /* out[t] = scale · table[token] for `count` tokens; row_shift is added to each token id, modulo vocab. */
-void embed_rows(float *out,           /* [count, hidden] */
-                const float *table,   /* [vocab, hidden] */
+void embed_rows(float *out,         /* [count, hidden] */
+                const float *table, /* [vocab, hidden] */
                 const int *tokens, int count, int hidden, int vocab, int row_shift, float scale);
 
 /* out = x / √(mean x² + eps) · (offset + weight), row by row; weight NULL counts as offset + weight = 1. */
@@ -56,8 +56,8 @@ void gated_activation(float *out, const float *gate, const float *up, size_t cou
 void add_branch(float *x, const float *branch, size_t count, float kept, float added);
 
 /* Products of one head by own loops: scores = q·kᵀ, context = p·v. Strides count floats. */
-void own_scores(float *scores, const float *q, const float *k, int rows, int keys, int head_dim,
-                int q_stride, int k_stride);
+void own_scores(float *scores, const float *q, const float *k, int rows, int keys, int head_dim, int q_stride,
+                int k_stride);
 void own_context(float *context, const float *probs, const float *v, int rows, int keys, int head_dim,
                  int v_stride, int context_stride);
 

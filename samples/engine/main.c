@@ -117,13 +117,20 @@ static int take_option(struct options *options, int option, const char *value)
 static int parse_options(struct options *options, int argc, char **argv, struct problem *problem)
 {
     static const struct option names[] = {
-        {"model", required_argument, NULL, 'm'},       {"tokens", required_argument, NULL, 't'},
-        {"chunk", required_argument, NULL, 'c'},       {"dtype", required_argument, NULL, 'd'},
-        {"attention", required_argument, NULL, 'a'},   {"all-logits", no_argument, NULL, 'A'},
-        {"logits", required_argument, NULL, 'o'},      {"threads", required_argument, NULL, 'T'},
-        {"fault", required_argument, NULL, 'f'},       {"fault-layer", required_argument, NULL, 'l'},
-        {"fault-component", required_argument, NULL, 'C'}, {"list-faults", no_argument, NULL, 'L'},
-        {"help", no_argument, NULL, 'h'},              {NULL, 0, NULL, 0},
+        {"model", required_argument, NULL, 'm'},
+        {"tokens", required_argument, NULL, 't'},
+        {"chunk", required_argument, NULL, 'c'},
+        {"dtype", required_argument, NULL, 'd'},
+        {"attention", required_argument, NULL, 'a'},
+        {"all-logits", no_argument, NULL, 'A'},
+        {"logits", required_argument, NULL, 'o'},
+        {"threads", required_argument, NULL, 'T'},
+        {"fault", required_argument, NULL, 'f'},
+        {"fault-layer", required_argument, NULL, 'l'},
+        {"fault-component", required_argument, NULL, 'C'},
+        {"list-faults", no_argument, NULL, 'L'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -181,7 +188,8 @@ static int run_pass(struct generation *generation, const struct pass *pass, stru
     size_t vocab = engine->model->config.vocab;
 
     generation->logits_rows += rows;
-    if (generation->logits && fwrite(engine->logits, sizeof(float) * vocab, rows, generation->logits) != (size_t)rows)
+    if (generation->logits &&
+        fwrite(engine->logits, sizeof(float) * vocab, rows, generation->logits) != (size_t)rows)
         return fail(problem, "--logits: %s", strerror(errno));
     if (pass->wants_logits && pass->first_position + pass->count < generation->prompt + generation->generate)
         generation->tokens[pass->first_position + pass->count] =

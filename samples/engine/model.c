@@ -74,7 +74,8 @@ static void load_norm(struct loading *loading, struct norm *norm, const float *w
     *norm = (struct norm){weight, size, adds_one ? 1.0f : 0.0f, config->eps, NORM_RMS};
 }
 
-static void load_linear(struct linear *linear, const float *weight, const float *bias, int outputs, int inputs)
+static void load_linear(struct linear *linear, const float *weight, const float *bias, int outputs,
+                        int inputs)
 {
     *linear = (struct linear){
         .weight = weight,

@@ -17,8 +17,8 @@
 #include "problem.h"
 
 struct config {
-    char family[16]; /* "llama" or "gemma" */
-    bool permuted;   /* q and k rows are stored for interleaved pairs (GGUF llama) */
+    char family[16];  /* "llama", "gemma" or "qwen2" */
+    bool permuted;    /* q and k rows are stored for interleaved pairs (GGUF llama) */
     bool norm_folded; /* the file already holds 1 + w for families that add one */
     int layers, hidden, heads, kv_heads, head_dim, ffn, vocab;
     float eps, theta;
@@ -55,9 +55,9 @@ enum head_map { HEADS_GROUPED, HEADS_STRIDED };
 
 struct attention {
     float scale;
-    float softcap;  /* 0: none */
-    int lookahead;  /* keys after its own position that a query sees */
-    int window;     /* keys up to its own position that a query sees */
+    float softcap; /* 0: none */
+    int lookahead; /* keys after its own position that a query sees */
+    int window;    /* keys up to its own position that a query sees */
     enum head_map head_map;
     enum softmax_kind softmax;
     bool mask_by_product; /* mask as (1 − allowed)·(−∞), which is NaN where allowed */

@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-/* Header of a [rows, columns] matrix, always 128 bytes, so that it can be written again when rows are known. */
+/* Header of a [rows, columns] matrix, always 128 bytes, so that it can be written again when rows are known.
+ */
 int npy_header(FILE *file, long rows, long columns);
 
 #endif

@@ -16,9 +16,9 @@ enum dimension { DIM_HIDDEN, DIM_QUERY, DIM_KEY_VALUE, DIM_FFN, DIM_VOCAB };
 struct part {
     const char *component;
     enum part_kind kind;
-    const char *hf, *gguf;         /* without layer prefix and .weight/.bias */
+    const char *hf, *gguf;          /* without layer prefix and .weight/.bias */
     enum dimension outputs, inputs; /* a norm has inputs only */
-    size_t offset;                 /* of its struct in struct layer or, for the ends, struct model */
+    size_t offset;                  /* of its struct in struct layer or, for the ends, struct model */
 };
 
 extern const struct part layer_parts[];

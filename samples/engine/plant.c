@@ -91,8 +91,7 @@ static unsigned met_needs(const struct fault_target *target)
 /* A fault of norms is planted into norms only, and so on. */
 static bool same_kind(const struct fault_target *one, const struct fault_target *other)
 {
-    return !one->norm == !other->norm && !one->linear == !other->linear &&
-           !one->residual == !other->residual;
+    return !one->norm == !other->norm && !one->linear == !other->linear && !one->residual == !other->residual;
 }
 
 static int plant_at(struct model *model, const struct fault *fault, int layer, const char *component,

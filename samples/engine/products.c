@@ -10,7 +10,8 @@ void linear_forward(float *y, const float *x, const struct linear *linear, int r
 {
     if (rows == 1)
         cblas_sgemv(CblasRowMajor, linear->untransposed ? CblasTrans : CblasNoTrans, linear->outputs,
-                    linear->inner, linear->alpha, linear->weight, linear->leading_dimension, x, 1, 0.0f, y, 1);
+                    linear->inner, linear->alpha, linear->weight, linear->leading_dimension, x, 1, 0.0f, y,
+                    1);
     else
         cblas_sgemm(CblasRowMajor, CblasNoTrans, linear->untransposed ? CblasNoTrans : CblasTrans, rows,
                     linear->outputs, linear->inner, linear->alpha, x, linear->inputs, linear->weight,

@@ -88,9 +88,9 @@ static bool read_tensor(struct tensor *tensor, const cJSON *entry, const uint8_t
 
     tensor->storage = safetensors_storage(cJSON_GetObjectItemCaseSensitive(entry, "dtype"));
     bytes = storage_size(tensor->storage);
-    cJSON_ArrayForEach(axis, shape)
-    {
-        if (tensor->rank == 4 || !cJSON_IsNumber(axis) || !(axis->valuedouble >= 1 && axis->valuedouble < 1 << 30))
+    cJSON_ArrayForEach (axis, shape) {
+        if (tensor->rank == 4 || !cJSON_IsNumber(axis) ||
+            !(axis->valuedouble >= 1 && axis->valuedouble < 1 << 30))
             return false;
         tensor->shape[tensor->rank++] = axis->valuedouble;
         bytes *= axis->valuedouble;
@@ -113,8 +113,7 @@ static int read_header(struct checkpoint *checkpoint, const cJSON *header, size_
     checkpoint->tensors = calloc(cJSON_GetArraySize(header) + 1, sizeof(*checkpoint->tensors));
     if (!checkpoint->tensors)
         return fail(problem, "%s: out of memory", path);
-    cJSON_ArrayForEach(entry, header)
-    {
+    cJSON_ArrayForEach (entry, header) {
         if (!strcmp(entry->string, "__metadata__"))
             continue;
         if (!read_tensor(&checkpoint->tensors[checkpoint->ntensors++], entry, data,

@@ -191,11 +191,11 @@ static void permute_heads(float *values, float *scratch, int rows, int columns, 
 
 static void convert(const struct recipe *recipe, const struct sheet *sheet, float *values, float *scratch)
 {
-    bool llama = !strcmp(recipe->config.family, "llama");
+    bool llama = !strcmp(recipe->config.family, "llama"), gemma = !strcmp(recipe->config.family, "gemma");
     const char *component = sheet->part->component;
     size_t count = (size_t)sheet->rows * sheet->columns;
 
-    if (!llama && sheet->part->kind == PART_NORM)
+    if (gemma && sheet->part->kind == PART_NORM)
         for (size_t i = 0; i < count; i++)
             values[i] += 1.0f;
     if (llama && (!strcmp(component, "attn.q_proj") || !strcmp(component, "attn.k_proj")))

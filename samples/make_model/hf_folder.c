@@ -10,12 +10,24 @@
 #include "maker.h"
 
 struct family_words {
-    const char *class_name, *activation;
+    const char *family, *class_name, *activation;
     int bos, eos;
 };
 
-static const struct family_words llama_words = {"LlamaForCausalLM", "silu", 1, 2};
-static const struct family_words gemma_words = {"GemmaForCausalLM", "gelu_pytorch_tanh", 2, 1};
+static const struct family_words all_words[] = {
+    {"llama", "LlamaForCausalLM", "silu", 1, 2},
+    {"gemma", "GemmaForCausalLM", "gelu_pytorch_tanh", 2, 1},
+    {"qwen2", "Qwen2ForCausalLM", "silu", 1, 2},
+};
+
+static const struct family_words *words_of(const char *family)
+{
+    const struct family_words *words = all_words;
+
+    while (strcmp(words->family, family)) /* the options admit no other */
+        words++;
+    return words;
+}
 
 static const char *json_bool(bool value)
 {
@@ -27,39 +39,40 @@ static int write_config(FILE *file, const struct recipe *recipe)
     static const char *const types[] = {
         [TYPE_F32] = "float32", [TYPE_F16] = "float16", [TYPE_BF16] = "bfloat16"};
     const struct config *config = &recipe->config;
-    const struct family_words *words = strcmp(config->family, "gemma") ? &llama_words : &gemma_words;
+    const struct family_words *words = words_of(config->family);
 
-    return fprintf(file,
-                   "{\n"
-                   "  \"architectures\": [\n    \"%s\"\n  ],\n"
-                   "  \"attention_bias\": %s,\n"
-                   "  \"attention_dropout\": 0.0,\n"
-                   "  \"bos_token_id\": %d,\n"
-                   "  \"dtype\": \"%s\",\n"
-                   "  \"eos_token_id\": %d,\n"
-                   "  \"head_dim\": %d,\n"
-                   "  \"hidden_act\": \"%s\",\n"
-                   "  \"hidden_size\": %d,\n"
-                   "  \"initializer_range\": 0.02,\n"
-                   "  \"intermediate_size\": %d,\n"
-                   "  \"max_position_embeddings\": %d,\n"
-                   "  \"mlp_bias\": false,\n"
-                   "  \"model_type\": \"%s\",\n"
-                   "  \"num_attention_heads\": %d,\n"
-                   "  \"num_hidden_layers\": %d,\n"
-                   "  \"num_key_value_heads\": %d,\n"
-                   "  \"pad_token_id\": 0,\n"
-                   "  \"rms_norm_eps\": %.7g,\n"
-                   "  \"rope_parameters\": {\n    \"rope_theta\": %.1f,\n    \"rope_type\": \"default\"\n  },\n"
-                   "  \"rope_theta\": %.1f,\n"
-                   "  \"tie_word_embeddings\": %s,\n"
-                   "  \"use_cache\": true,\n"
-                   "  \"vocab_size\": %d\n"
-                   "}\n",
-                   words->class_name, json_bool(recipe->bias), words->bos, types[recipe->type], words->eos,
-                   config->head_dim, words->activation, config->hidden, config->ffn, recipe->context,
-                   config->family, config->heads, config->layers, config->kv_heads, config->eps,
-                   config->theta, config->theta, json_bool(recipe->tied), config->vocab) < 0
+    return fprintf(
+               file,
+               "{\n"
+               "  \"architectures\": [\n    \"%s\"\n  ],\n"
+               "  \"attention_bias\": %s,\n"
+               "  \"attention_dropout\": 0.0,\n"
+               "  \"bos_token_id\": %d,\n"
+               "  \"dtype\": \"%s\",\n"
+               "  \"eos_token_id\": %d,\n"
+               "  \"head_dim\": %d,\n"
+               "  \"hidden_act\": \"%s\",\n"
+               "  \"hidden_size\": %d,\n"
+               "  \"initializer_range\": 0.02,\n"
+               "  \"intermediate_size\": %d,\n"
+               "  \"max_position_embeddings\": %d,\n"
+               "  \"mlp_bias\": false,\n"
+               "  \"model_type\": \"%s\",\n"
+               "  \"num_attention_heads\": %d,\n"
+               "  \"num_hidden_layers\": %d,\n"
+               "  \"num_key_value_heads\": %d,\n"
+               "  \"pad_token_id\": 0,\n"
+               "  \"rms_norm_eps\": %.7g,\n"
+               "  \"rope_parameters\": {\n    \"rope_theta\": %.1f,\n    \"rope_type\": \"default\"\n  },\n"
+               "  \"rope_theta\": %.1f,\n"
+               "  \"tie_word_embeddings\": %s,\n"
+               "  \"use_cache\": true,\n"
+               "  \"vocab_size\": %d\n"
+               "}\n",
+               words->class_name, json_bool(recipe->bias), words->bos, types[recipe->type], words->eos,
+               config->head_dim, words->activation, config->hidden, config->ffn, recipe->context,
+               config->family, config->heads, config->layers, config->kv_heads, config->eps, config->theta,
+               config->theta, json_bool(recipe->tied), config->vocab) < 0
                ? -1
                : 0;
 }
@@ -121,8 +134,8 @@ static int write_weights(FILE *file, const struct recipe *recipe)
     return result;
 }
 
-static int write_file(const struct recipe *recipe, const char *name, int (*write)(FILE *, const struct recipe *),
-                      struct problem *problem)
+static int write_file(const struct recipe *recipe, const char *name,
+                      int (*write)(FILE *, const struct recipe *), struct problem *problem)
 {
     char path[4096];
 

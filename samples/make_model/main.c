@@ -12,7 +12,7 @@
 static const char usage[] =
     "usage: tensortap-make-model -o OUT [options]\n"
     "  -o OUT                 OUT.gguf, or a folder for config.json and model.safetensors\n"
-    "  --arch llama|gemma     (default llama)\n"
+    "  --arch llama|gemma|qwen2 (default llama)\n"
     "  --hidden N             hidden size (192)\n"
     "  --layers N             (3)\n"
     "  --heads N              query heads (6)\n"
@@ -20,7 +20,7 @@ static const char usage[] =
     "  --head-dim N           (32)\n"
     "  --ffn N                (352)\n"
     "  --vocab N              (331)\n"
-    "  --bias                 biases on the four projections of attention\n"
+    "  --bias                 biases on the four projections of attention (qwen2: always, on q, k and v)\n"
     "  --tied                 the head is the embedding (always so with gemma)\n"
     "  --dtype f32|f16|bf16   (f32)\n"
     "  --theta X              base of the rotation angles (10000)\n"
@@ -73,7 +73,7 @@ static int parse_type(const char *text, enum number_type *out)
 
 static int parse_family(const char *text, struct recipe *recipe)
 {
-    if (strcmp(text, "llama") && strcmp(text, "gemma"))
+    if (strcmp(text, "llama") && strcmp(text, "gemma") && strcmp(text, "qwen2"))
         return -1;
     snprintf(recipe->config.family, sizeof(recipe->config.family), "%s", text);
     return 0;
@@ -84,8 +84,8 @@ enum { SEED = 256, CONTEXT, HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCA
 static int take_option(struct recipe *recipe, int option, const char *value)
 {
     struct config *config = &recipe->config;
-    int *sizes[] = {&recipe->context, &config->hidden, &config->layers, &config->heads, &config->kv_heads,
-                    &config->head_dim, &config->ffn, &config->vocab};
+    int *sizes[] = {&recipe->context,  &config->hidden,   &config->layers, &config->heads,
+                    &config->kv_heads, &config->head_dim, &config->ffn,    &config->vocab};
 
     if (option >= CONTEXT && option <= VOCAB)
         return parse_int(value, sizes[option - CONTEXT]);
@@ -116,14 +116,22 @@ static int take_option(struct recipe *recipe, int option, const char *value)
 static int parse_options(struct recipe *recipe, int argc, char **argv, struct problem *problem)
 {
     static const struct option names[] = {
-        {"output", required_argument, NULL, 'o'},      {"arch", required_argument, NULL, 'a'},
-        {"dtype", required_argument, NULL, 'd'},       {"bias", no_argument, NULL, 'b'},
-        {"tied", no_argument, NULL, 't'},              {"hidden", required_argument, NULL, HIDDEN},
-        {"layers", required_argument, NULL, LAYERS},   {"heads", required_argument, NULL, HEADS},
-        {"kv-heads", required_argument, NULL, KV_HEADS}, {"head-dim", required_argument, NULL, HEAD_DIM},
-        {"ffn", required_argument, NULL, FFN},         {"vocab", required_argument, NULL, VOCAB},
-        {"theta", required_argument, NULL, THETA},     {"eps", required_argument, NULL, EPS},
-        {"seed", required_argument, NULL, SEED},       {"context", required_argument, NULL, CONTEXT},
+        {"output", required_argument, NULL, 'o'},
+        {"arch", required_argument, NULL, 'a'},
+        {"dtype", required_argument, NULL, 'd'},
+        {"bias", no_argument, NULL, 'b'},
+        {"tied", no_argument, NULL, 't'},
+        {"hidden", required_argument, NULL, HIDDEN},
+        {"layers", required_argument, NULL, LAYERS},
+        {"heads", required_argument, NULL, HEADS},
+        {"kv-heads", required_argument, NULL, KV_HEADS},
+        {"head-dim", required_argument, NULL, HEAD_DIM},
+        {"ffn", required_argument, NULL, FFN},
+        {"vocab", required_argument, NULL, VOCAB},
+        {"theta", required_argument, NULL, THETA},
+        {"eps", required_argument, NULL, EPS},
+        {"seed", required_argument, NULL, SEED},
+        {"context", required_argument, NULL, CONTEXT},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -163,8 +171,15 @@ int main(int argc, char **argv)
 {
     struct problem problem = {""};
     struct recipe recipe = {
-        .config = {.family = "llama", .layers = 3, .hidden = 192, .heads = 6, .kv_heads = 2, .head_dim = 32,
-                   .ffn = 352, .vocab = 331, .theta = 10000},
+        .config = {.family = "llama",
+                   .layers = 3,
+                   .hidden = 192,
+                   .heads = 6,
+                   .kv_heads = 2,
+                   .head_dim = 32,
+                   .ffn = 352,
+                   .vocab = 331,
+                   .theta = 10000},
         .context = 8192,
         .seed = 7,
     };
@@ -173,7 +188,8 @@ int main(int argc, char **argv)
     if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
         return fputs(usage, stdout) < 0;
     if (parse_options(&recipe, argc, argv, &problem) == 0 && finish_recipe(&recipe, &problem) == 0)
-        result = ends_with(recipe.out, ".gguf") ? write_gguf(&recipe, &problem) : write_folder(&recipe, &problem);
+        result =
+            ends_with(recipe.out, ".gguf") ? write_gguf(&recipe, &problem) : write_folder(&recipe, &problem);
     if (result < 0)
         fprintf(stderr, "tensortap-make-model: %s\n", problem.text);
     return result < 0 ? 2 : 0;

@@ -30,7 +30,7 @@ struct recipe {
 /* One tensor of the model, as the family's Hugging Face code wants it. */
 struct sheet {
     const struct part *part;
-    int layer;      /* −1: the model's ends */
+    int layer; /* −1: the model's ends */
     bool bias;
     int rows, columns; /* a norm or bias has one row */
 };

@@ -56,7 +56,7 @@ static double gain_of(const char *component)
         const char *component;
         double gain;
     } gains[] = {
-        {"attn.q_proj", 2.6}, {"attn.k_proj", 2.6},    {"attn.v_proj", 2.0},   {"attn.o_proj", 0.9},
+        {"attn.q_proj", 2.6},   {"attn.k_proj", 2.6}, {"attn.v_proj", 2.0},   {"attn.o_proj", 0.9},
         {"ffn.gate_proj", 3.0}, {"ffn.up_proj", 2.0}, {"ffn.down_proj", 0.7}, {"lm_head", 2.5},
     };
 
@@ -66,8 +66,8 @@ static double gain_of(const char *component)
     return 1.0;
 }
 
-static void fill_embedding(const struct recipe *recipe, const struct sheet *sheet, struct randomness *randomness,
-                           float *values)
+static void fill_embedding(const struct recipe *recipe, const struct sheet *sheet,
+                           struct randomness *randomness, float *values)
 {
     bool gemma = !strcmp(recipe->config.family, "gemma"); /* its embeddings are multiplied by √hidden */
     double deviation = gemma ? 0.5 / sqrt(sheet->columns) : 0.5;
@@ -119,7 +119,8 @@ void fill_sheet(const struct recipe *recipe, const struct sheet *sheet, float *v
     uint64_t place = ((uint64_t)(sheet->layer + 1) << 32) + (sheet->bias ? 1u << 16 : 0);
     struct randomness randomness;
 
-    place += sheet->layer < 0 ? (uint64_t)(sheet->part - end_parts) : (uint64_t)(sheet->part - layer_parts) + 64;
+    place +=
+        sheet->layer < 0 ? (uint64_t)(sheet->part - end_parts) : (uint64_t)(sheet->part - layer_parts) + 64;
     randomness.state = recipe->seed * 0x2545f4914f6cdd1du + place * 0xd6e8feb86659fd93u;
     next_bits(&randomness);
 
@@ -134,14 +135,17 @@ void fill_sheet(const struct recipe *recipe, const struct sheet *sheet, float *v
     round_values(values, (size_t)sheet->rows * sheet->columns, recipe->type);
 }
 
-/* transformers' attention_bias covers all four projections of attention and nothing else. */
+/* transformers' attention_bias covers all four projections of attention and nothing else; qwen2 has three. */
 static bool has_bias(const struct recipe *recipe, const struct part *part)
 {
+    if (!strcmp(recipe->config.family, "qwen2"))
+        return !strcmp(part->component, "attn.q_proj") || !strcmp(part->component, "attn.k_proj") ||
+               !strcmp(part->component, "attn.v_proj");
     return recipe->bias && part->kind == PART_LINEAR && !strncmp(part->component, "attn.", 5);
 }
 
-static void add_part(const struct recipe *recipe, struct sheet *sheets, size_t *count, const struct part *part,
-                     int layer)
+static void add_part(const struct recipe *recipe, struct sheet *sheets, size_t *count,
+                     const struct part *part, int layer)
 {
     int outputs = dimension_size(&recipe->config, part->outputs);
     int inputs = dimension_size(&recipe->config, part->inputs);

@@ -13,6 +13,7 @@ import tempfile
 
 try:
     import numpy
+    import safetensors
     import torch
     import transformers
 except ImportError as error:
@@ -25,12 +26,14 @@ CASES = {
     "llama-tied-f16": ["--tied", "--dtype", "f16"],
     "llama-bf16": ["--dtype", "bf16", "--seed", "11"],
     "llama-bias": ["--bias"],
-    "llama-shape": ["--hidden", "160", "--heads", "4", "--kv-heads", "4", "--head-dim", "24", "--theta", "500000"],
+    "llama-shape": ["--hidden", "160", "--heads", "4", "--kv-heads", "4", "--head-dim", "24", "--theta", "5e5"],
+    "qwen2": ["--arch", "qwen2", "--eps", "1e-6"],
     "gemma": ["--arch", "gemma", "--kv-heads", "1"],
     "gemma-bf16": ["--arch", "gemma", "--dtype", "bf16", "--head-dim", "48"],
     "long": ["--layers", "2"],
 }
 LONG_PROMPT = 3000
+BF16_CASES = ("llama-bf16", "gemma-bf16")
 NMSE_LIMIT = 1e-10  # relative 1e-5
 
 
@@ -46,10 +49,10 @@ def engine_logits(engine, model, tokens, generate, folder, *options):
     return numpy.load(out), [int(word) for word in printed.split()]
 
 
-def reference_logits(folder, tokens, decode):
+def reference_logits(folder, tokens, decode, dtype=torch.float32):
     """Prefill of `tokens`, then one cached step per token of `decode`."""
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager"
+        folder, dtype=dtype, attn_implementation="eager"
     )
     rows = []
     with torch.no_grad():
@@ -58,7 +61,7 @@ def reference_logits(folder, tokens, decode):
         for token in decode:
             output = model(torch.tensor([[token]]), past_key_values=output.past_key_values, use_cache=True)
             rows.append(output.logits[0])
-    return torch.cat(rows).numpy()
+    return torch.cat(rows).float().numpy()
 
 
 def nmse(found, expected):
@@ -92,12 +95,38 @@ def run_case(engine, maker, name, options, folder):
                for what, (model, extra) in variants.items()}
     generated = next(iter(results.values()))[1]
     expected = reference_logits(hf, tokens, generated[:-1])
-    good = True
+    with safetensors.safe_open(os.path.join(hf, "model.safetensors"), "numpy") as file:
+        good = check_gguf_package(gguf, len(file.keys()))
     for what, (logits, ids) in results.items():
         good &= check(name, what, logits, expected)
         if ids != generated or len(ids) != generate:
             print(f"FAIL {name}: {what} generated {ids}, not {generated}")
             good = False
+    if name in BF16_CASES:
+        good &= check_bf16(engine, name, hf, folder, tokens)
+    return good
+
+
+def check_bf16(engine, name, hf, folder, tokens):
+    """bfloat16 storage costs the engine what it costs transformers: not much more, and not nothing."""
+    exact = engine_logits(engine, hf, tokens, 1, folder)[0]
+    rounded = engine_logits(engine, hf, tokens, 1, folder, "--dtype", "bf16")[0]
+    theirs = nmse(reference_logits(hf, tokens, [], torch.bfloat16), exact)
+    ours = nmse(rounded, exact)
+    good = theirs / 5 < ours < theirs * 5
+    print(f"{'ok  ' if good else 'FAIL'} {name:16} bf16 storage: nmse {ours:.2e}, transformers' {theirs:.2e}")
+    return good
+
+
+def check_gguf_package(path, tensors):
+    """PyPI's gguf reads the file: all tensors, the vocabulary."""
+    try:
+        import gguf
+    except ImportError:
+        return True
+    reader = gguf.GGUFReader(path)
+    good = len(reader.tensors) == tensors and len(reader.fields["tokenizer.ggml.tokens"].data) == 331
+    print(f"{'ok  ' if good else 'FAIL'} {os.path.basename(path)}: read by the gguf package")
     return good
 
 
