@@ -21,7 +21,7 @@ struct norm {
 
 struct moments {
     double centre, factor; /* y = (x - centre)·factor */
-    double relative;       /* (moment) / (moment + eps): how far a common factor of the row survives, inverted */
+    double relative;       /* moment / (moment + eps): the part of a common factor of the row that is normalised away */
     double factor_variance, centre_variance;
 };
 
@@ -76,12 +76,26 @@ static int prepare(const struct tt_op_call *call, const char *form, double eps, 
     return 0;
 }
 
+/* Squares below half a unit of their sum vanish when they are added one after another: beside a massive channel that
+ * is most of them. Returns their share of the sum. */
+static double vanishing_share(const struct norm *norm, const double *x, double mean, double total)
+{
+    double sum = 0, least = norm->call->numerics.u_acc * total;
+    for (int64_t i = 0; i < norm->group; i++) {
+        double square = (x[i] - mean) * (x[i] - mean);
+        sum += square < least ? square : 0;
+    }
+    return total > 0 ? sum / total : 0;
+}
+
 /* Rounding of the moments, as relative variance of the factor and absolute variance of the centre. */
-static void round_moments(const struct norm *norm, double mean, double moment, struct moments *m)
+static void round_moments(const struct norm *norm, const double *x, double mean, double moment, struct moments *m)
 {
     double u = norm->call->numerics.u_acc, n = (double)norm->group;
-    double lost = norm->centred && moment > 0 ? 1 + mean * mean / moment : 1; /* E[x²] - mean² cancels */
-    m->factor_variance = u * u * (0.5 + 0.25 * n * m->relative * m->relative * fmin(lost, 1 / u));
+    double share = vanishing_share(norm, x, mean, norm->sum ? moment : moment * n);
+    double cancelled = norm->centred && moment > 0 ? 1 + mean * mean / moment : 1; /* E[x²] - mean² */
+    double relative = m->relative * fmin(cancelled, 1 / u);
+    m->factor_variance = u * u * (0.5 + 0.25 * n * relative * relative) + 0.25 * share * share;
     m->centre_variance = norm->centred ? u * u * (0.06 * n * mean * mean + 0.09 * (moment + mean * mean)) : 0;
 }
 
@@ -95,7 +109,7 @@ static struct moments measure(const struct norm *norm, const double *x)
     moment = norm->sum ? moment : moment / n;
     struct moments m = {.centre = mean, .factor = 1 / sqrt(moment + norm->eps)};
     m.relative = moment / (moment + norm->eps);
-    round_moments(norm, mean, moment, &m);
+    round_moments(norm, x, mean, moment, &m);
     return m;
 }
 

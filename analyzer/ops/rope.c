@@ -100,6 +100,7 @@ static void rotate_pair(const struct tt_op_call *call, const struct rotation *r,
         double along = x[k] * c, across = x[!k] * s, partner = y[!k];
         variance[k] = c * c * input_variance[k] + s * s * input_variance[!k];
         variance[k] += 2 * rounding * (along * along + across * across) + partner * partner * r->angle_variance[i];
+        variance[k] += 0.75 * y[k] * y[k] * r->angle_variance[i] * r->angle_variance[i]; /* second order: far out */
     }
 }
 
