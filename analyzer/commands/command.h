@@ -18,7 +18,12 @@
 #include "base/select.h"
 
 /* In the order of the help text. A new command is one line here and one file. */
-#define TT_COMMANDS(X) X(help)
+#define TT_COMMANDS(X)                                                                                       \
+    X(run)                                                                                                   \
+    X(info)                                                                                                  \
+    X(ls)                                                                                                    \
+    X(show)                                                                                                  \
+    X(help)
 
 /* Exit status of analysis. */
 enum tt_status {
@@ -58,6 +63,7 @@ struct tt_context {
     const char *const *args; /* positional, ends with NULL */
     FILE *out;               /* results: standard output, or the file of -o */
     struct tt_error error;
+    int error_status; /* exit status when run returns -1; 0: the command's usual one */
 
     /* common options */
     bool json, md, strict, allow_partial, stop_at_first, quiet;
@@ -81,7 +87,7 @@ const struct tt_command *tt_command_find(const char *name); /* NULL: none */
 void tt_print_help(FILE *out, const struct tt_command *command);
 void tt_print_overview(FILE *out);
 
-/* `tensortap <command>: message` on standard error; says nothing with --quiet. */
+/* A remark: `tensortap <command>: message` on standard error; says nothing with --quiet. */
 void tt_note(const struct tt_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints the document on context->out and deletes it. Returns `status`, or -1 with context->error. */

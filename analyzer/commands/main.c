@@ -51,13 +51,15 @@ const struct tt_command *tt_command_find(const char *name)
     return NULL;
 }
 
-static int error_status(const struct tt_command *command)
+static int error_status(const struct tt_context *context)
 {
-    return command && command->usage_status ? command->usage_status : TT_STATUS_ERROR;
+    if (context->error_status)
+        return context->error_status;
+    return context->command->usage_status ? context->command->usage_status : TT_STATUS_ERROR;
 }
 
 /* Prints what is in *error and gives the exit status. `command` is NULL before one is known. */
-static int report_error(const struct tt_command *command, bool json, const struct tt_error *error)
+static int report_error(const struct tt_command *command, int status, bool json, const struct tt_error *error)
 {
     const char *name = command ? command->name : NULL;
     fflush(stdout);
@@ -67,11 +69,11 @@ static int report_error(const struct tt_command *command, bool json, const struc
         if (name)
             cJSON_AddStringToObject(document, "command", name);
         cJSON_AddStringToObject(document, "error", error->message);
-        cJSON_AddNumberToObject(document, "status", error_status(command));
+        cJSON_AddNumberToObject(document, "status", status);
         tt_json_print(stdout, document, 0, NULL);
         cJSON_Delete(document);
     }
-    return error_status(command);
+    return status;
 }
 
 /* Whether --json stands on a command line that could not be parsed. */
@@ -98,7 +100,7 @@ static int unknown_command(int argc, char **argv, const char *name)
         tt_fail(&error, TT_EINPUT, "no command '%s'; did you mean %s?", name, near);
     else
         tt_fail(&error, TT_EINPUT, "no command '%s'; 'tensortap help' lists them", name);
-    return report_error(NULL, asks_for_json(argc, argv), &error);
+    return report_error(NULL, TT_STATUS_ERROR, asks_for_json(argc, argv), &error);
 }
 
 static bool wants_color(const struct tt_context *context)
@@ -202,7 +204,7 @@ static int run_command(const struct tt_command *command, int argc, char **argv)
         status = -1;
 done:
     if (status < 0)
-        status = report_error(command, json, &context.error);
+        status = report_error(command, error_status(&context), json, &context.error);
     tt_select_free(context.select);
     tt_options_free(context.options);
     return status;

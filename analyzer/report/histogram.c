@@ -40,7 +40,9 @@ static void print_bar(const struct tt_term *term, double length)
 {
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     int whole = (int)length;
-    fputs(tt_style_begin(term, TT_CYAN), term->out);
+    if (length <= 0)
+        return;
+    fprintf(term->out, "  %s", tt_style_begin(term, TT_CYAN));
     for (int i = 0; i < whole; i++)
         fputs("█", term->out);
     fputs(eighths[(int)((length - whole) * 8)], term->out);
@@ -62,7 +64,7 @@ void tt_histogram_print(const struct tt_term *term, const struct tt_histogram *h
         double length = (double)histogram->bins[i] / (double)most * BAR_WIDTH;
         if (histogram->bins[i] && length < 0.125)
             length = 0.125; /* a single outlier stays visible */
-        fprintf(term->out, "  %10s %10s  ", tt_real(histogram->low + width * (double)i).text,
+        fprintf(term->out, "  %10s %10s", tt_real(histogram->low + width * (double)i).text,
                 tt_count(histogram->bins[i]).text);
         print_bar(term, length);
         fputc('\n', term->out);

@@ -40,8 +40,16 @@ struct tt_number tt_count(uint64_t count)
 struct tt_number tt_plural(uint64_t count, const char *singular)
 {
     struct tt_number number;
-    snprintf(number.text, sizeof number.text, "%.27s %.32s%s", tt_count(count).text, singular,
-             count == 1 ? "" : "s");
+    size_t length = strlen(singular);
+    const char *ending = "s";
+    if (count == 1)
+        ending = "";
+    else if (length && singular[length - 1] == 's')
+        ending = "es";
+    else if (length && singular[length - 1] == 'y' && length--)
+        ending = "ies";
+    snprintf(number.text, sizeof number.text, "%.27s %.*s%s", tt_count(count).text,
+             (int)(length < 30 ? length : 30), singular, ending);
     return number;
 }
 

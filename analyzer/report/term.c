@@ -46,14 +46,19 @@ void tt_heading(const struct tt_term *term, const char *format, ...)
     fputs(term->markdown ? "\n\n" : "\n", term->out);
 }
 
-void tt_fact(const struct tt_term *term, const char *key, const char *format, ...)
+void tt_fact_begin(const struct tt_term *term, const char *key)
 {
-    va_list arguments;
     if (term->markdown)
         fprintf(term->out, *key ? "- %s: " : "  - %s", key);
     else
         fprintf(term->out, "  %s%-*s%s", tt_style_begin(term, TT_DIM), FACT_COLUMN, key,
                 tt_style_end(term, TT_DIM));
+}
+
+void tt_fact(const struct tt_term *term, const char *key, const char *format, ...)
+{
+    va_list arguments;
+    tt_fact_begin(term, key);
     va_start(arguments, format);
     vfprintf(term->out, format, arguments);
     va_end(arguments);

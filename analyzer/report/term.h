@@ -40,6 +40,9 @@ void tt_heading(const struct tt_term *term, const char *format, ...) __attribute
 void tt_fact(const struct tt_term *term, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The key alone; the caller prints the text and the line end. */
+void tt_fact_begin(const struct tt_term *term, const char *key);
+
 /* Terminal columns of UTF-8 text: code points, combining and wide characters are not used here. */
 size_t tt_columns(const char *text, size_t bytes);
 
@@ -52,7 +55,7 @@ struct tt_number tt_count(uint64_t count);   /* "12,345" */
 struct tt_number tt_real(double value);      /* "0.0123", "1.2e-07", "nan": four significant digits */
 struct tt_number tt_seconds(double seconds); /* "1.2 s", "35 ms", "2 min 03 s" */
 struct tt_number tt_shape(const int64_t *shape, int rank); /* "4x256", "scalar" */
-/* "1 call", "12 calls" */
+/* "1 call", "12 calls", "2 passes", "3 libraries" */
 struct tt_number tt_plural(uint64_t count, const char *singular);
 
 #endif
