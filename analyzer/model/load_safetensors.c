@@ -34,13 +34,20 @@ int tt_model_load_safetensors(struct tt_model *model, const char *path, struct t
     return load_config(model, path, error);
 }
 
-/* Shards lie beside their index: a name that leads elsewhere is an attack or a mistake. */
+static bool has_control(const char *text)
+{
+    while (*text && (unsigned char)*text >= 0x20 && *text != 0x7f)
+        text++;
+    return *text != '\0';
+}
+
+/* Shards lie beside their index: a name that leads elsewhere, or would spoil a message, is an attack or a mistake. */
 static int check_shard_name(const char *index, const cJSON *entry, struct tt_error *error)
 {
     const char *shard = cJSON_GetStringValue(entry);
     struct tt_printable name = tt_printable(entry->string, strlen(entry->string));
 
-    if (shard && *shard && !strchr(shard, '/') && shard[0] != '.')
+    if (shard && *shard && !strchr(shard, '/') && shard[0] != '.' && !has_control(shard))
         return 0;
     return tt_fail(error, TT_EINPUT, "%s: the file of tensor '%s' is no plain file name in the same folder", index,
                    name.text);

@@ -227,7 +227,8 @@ def test_shards(folder, random):
     write_index(shards, placed)
     compare(dump("model", shards), {n: ("f32", t.numpy()) for n, t in tensors.items()}, "shards")
     for wrong, words in (({"layer.9": placed["layer.0"]}, "layer.9"), ({"layer.0": "../x.safetensors"}, "plain file"),
-                         ({"layer.0": 3}, "plain file"), ({"layer.0": "gone.safetensors"}, "gone.safetensors")):
+                         ({"layer.0": "a\nb.safetensors"}, "plain file"), ({"layer.0": 3}, "plain file"),
+                         ({"layer.0": "gone.safetensors"}, "gone.safetensors")):
         write_index(shards, {**placed, **wrong})
         done = run("dump-model", shards, os.devnull)
         check(done.returncode == 2 and words in done.stderr, f"{wrong}: {done.stderr}")
