@@ -457,6 +457,24 @@ static void test_half_precision(void)
     CHECK(tt_f32_to_bf16(0x1.01p0f) == 0x3f80 && tt_f32_to_bf16(0x1.03p0f) == 0x3f82);
 }
 
+/* The one block type that no other implementation here decodes: f32 scale, 256 signed codes. */
+static void test_q8_k(void)
+{
+    unsigned char block[292] = {0};
+    const float scale = -0.375f;
+    double values[256];
+    int wrong = 0;
+
+    memcpy(block, &scale, sizeof scale);
+    for (int i = 0; i < 256; i++)
+        block[4 + i] = (unsigned char)(i - 128);
+    CHECK(tt_decode_f64(TT_Q8_K, block, 256, values) == 0);
+    for (int i = 0; i < 256; i++)
+        wrong += values[i] != (i - 128) * -0.375;
+    CHECK(wrong == 0);
+    CHECK(tt_decode_f64(TT_C64, block, 1, values) == -1 && tt_decode_f64((enum tt_dtype)9999, block, 1, values) == -1);
+}
+
 static void test_no_such_model(void)
 {
     struct tt_error error = {0};
@@ -485,6 +503,7 @@ int main(int argc, char **argv)
     test_gguf_versions();
     test_gguf_prefixes();
     test_half_precision();
+    test_q8_k();
     rmdir(folder);
     return failures != 0;
 }

@@ -19,6 +19,7 @@ except ImportError as missing:
 
 PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "model_files_test")
 failures = 0
+SCRATCH = None  # a folder for what the program writes
 
 
 def check(condition, what):
@@ -34,7 +35,7 @@ def run(*arguments):
 
 def dump(kind, path):
     """{name: (dtype, f64 values in the shape read)}"""
-    values_path = path.rstrip("/") + ".values"
+    values_path = os.path.join(SCRATCH, "values")
     done = run("dump-" + kind, path, values_path)
     check(done.returncode == 0, f"{path}: {done.stderr}")
     values, at, found = np.fromfile(values_path), 0, {}
@@ -166,6 +167,25 @@ def test_gguf_splits(folder, random):
     check(done.returncode == 2 and names[1] in done.stderr, "a missing split is named")
 
 
+def test_cache(folder, random):
+    """An id in the local cache: a link in a snapshot to a blob without suffix."""
+    root, data = os.path.join(folder, "hub"), awkward(random, (2, 3))
+    snapshot = os.path.join(root, "models--some--name", "snapshots", "abc")
+    os.makedirs(snapshot)
+    os.makedirs(os.path.join(root, "models--some--name", "refs"))
+    os.makedirs(os.path.join(root, "models--some--name", "blobs"))
+    with open(os.path.join(root, "models--some--name", "refs", "main"), "w") as file:
+        file.write("abc")
+    save_file({"a": torch.from_numpy(data)}, os.path.join(root, "models--some--name", "blobs", "0123"))
+    os.symlink("../../blobs/0123", os.path.join(snapshot, "model.safetensors"))
+    with open(os.path.join(snapshot, "config.json"), "w") as file:
+        file.write('{"hidden_size": 3}')
+    os.environ["HF_HUB_CACHE"] = root
+    os.chdir(folder)
+    compare(dump("model", "some/name"), {"a": ("f32", data)}, "cache")
+    check(run("number", "some/name", "hidden_size").stdout == "3\n", "config.json of a snapshot")
+
+
 def torch_tensors(random):
     kinds = {"f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
              "f8_e4m3": torch.float8_e4m3fn, "f8_e5m2": torch.float8_e5m2, "i8": torch.int8, "u8": torch.uint8,
@@ -266,6 +286,12 @@ def test_numpy(folder, random):
         path = os.path.join(folder, name)
         save(path, **arrays)
         compare(dump("arrays", path), expected_arrays(arrays), name)
+    limit, zipfile.ZIP64_LIMIT = zipfile.ZIP64_LIMIT, 60  # the 64-bit directory of archives above 4 GiB
+    path = os.path.join(folder, "wide.npz")
+    np.savez_compressed(path, **arrays)
+    zipfile.ZIP64_LIMIT = limit
+    check(b"PK\6\6" in open(path, "rb").read(), "no 64-bit directory was written")
+    compare(dump("arrays", path), expected_arrays(arrays), "wide.npz")
     for i, (name, array) in enumerate(arrays.items()):
         path = os.path.join(folder, f"array{i}.npy")
         np.save(path, array)
@@ -295,9 +321,10 @@ def test_numpy_refusals(folder, arrays):
 
 
 def main():
+    global SCRATCH
     random = np.random.default_rng(20)
-    with tempfile.TemporaryDirectory() as folder:
-        for test in (test_gguf, test_gguf_splits, test_safetensors, test_shards, test_numpy):
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as SCRATCH:
+        for test in (test_gguf, test_gguf_splits, test_safetensors, test_shards, test_cache, test_numpy):
             test(folder, random)
     return failures != 0
 
