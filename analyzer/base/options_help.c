@@ -11,27 +11,6 @@
 
 #define HELP_COLUMN 26 /* where the descriptions start */
 
-/* Prints `text` from `column` on, breaking at spaces before `width`. */
-static void print_wrapped(FILE *out, const char *text, int column, int width)
-{
-    int at = column;
-    while (*text) {
-        size_t word = strcspn(text, " ");
-        if (at > column && at + 1 + (int)word > width) {
-            fprintf(out, "\n%*s", column, "");
-            at = column;
-        } else if (at > column) {
-            fputc(' ', out);
-            at++;
-        }
-        fwrite(text, 1, word, out);
-        at += (int)word;
-        text += word;
-        text += strspn(text, " ");
-    }
-    fputc('\n', out);
-}
-
 static void print_option(FILE *out, const struct tt_option *option, int width)
 {
     struct tt_text left = {0};
@@ -45,7 +24,7 @@ static void print_option(FILE *out, const struct tt_option *option, int width)
         fprintf(out, "%s\n%*s", left.text, HELP_COLUMN, "");
     else
         fprintf(out, "%-*s", HELP_COLUMN, left.text);
-    print_wrapped(out, option->help, HELP_COLUMN, width);
+    tt_print_wrapped(out, option->help, HELP_COLUMN, width);
     tt_text_free(&left);
 }
 

@@ -150,3 +150,23 @@ void tt_text_free(struct tt_text *text)
     free(text->text);
     *text = (struct tt_text){0};
 }
+
+void tt_print_wrapped(FILE *out, const char *text, int column, int width)
+{
+    int at = column;
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        if (at > column && at + 1 + (int)word > width) {
+            fprintf(out, "\n%*s", column, "");
+            at = column;
+        } else if (at > column) {
+            fputc(' ', out);
+            at++;
+        }
+        fwrite(text, 1, word, out);
+        at += (int)word;
+        text += word;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
+}

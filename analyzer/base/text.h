@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* The entry of words[0…count) that `word` most likely means, NULL when none is near. NULL entries are
  * skipped. */
@@ -29,5 +30,9 @@ struct tt_text {
 void tt_text_add(struct tt_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tt_text_add_bytes(struct tt_text *text, const char *bytes, size_t count);
 void tt_text_free(struct tt_text *text);
+
+/* Prints one paragraph and a line end, breaking at blanks before `width`; the cursor stands at `column`,
+ * where further lines start too. */
+void tt_print_wrapped(FILE *out, const char *text, int column, int width);
 
 #endif

@@ -45,7 +45,8 @@ struct tt_command {
     const char *name;
     const char *summary; /* one line of the table that `tensortap` prints */
     const char *usage;   /* what follows the name: "[options] CAPTURE…"; alternatives on their own lines */
-    const char *description;         /* paragraphs for --help, wrapped by hand at 79 columns; NULL: none */
+    const char
+        *description; /* for --help: paragraphs divided by a line end, wrapped when printed; NULL: none */
     const struct tt_option *options; /* its own, ends with a row of NULL; NULL: common ones only */
     int min_args, max_args;          /* positional arguments, max -1: any number */
     unsigned flags;

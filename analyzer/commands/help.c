@@ -4,6 +4,7 @@
  */
 #include "commands/command.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -41,13 +42,24 @@ static void print_usage(FILE *out, const struct tt_command *command)
     }
 }
 
+/* Paragraphs are divided by line ends. */
+static void print_description(FILE *out, const char *description, int width)
+{
+    for (const char *at = description; at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        char *paragraph = tt_format("%.*s", (int)strcspn(at, "\n"), at);
+        fputc('\n', out);
+        tt_print_wrapped(out, paragraph, 0, width);
+        free(paragraph);
+    }
+}
+
 void tt_print_help(FILE *out, const struct tt_command *command)
 {
     int width = help_width(out);
     fprintf(out, "tensortap %s - %s\n\n", command->name, command->summary);
     print_usage(out, command);
-    if (command->description)
-        fprintf(out, "\n%s\n", command->description);
+    print_description(out, command->description, width);
     if (command->options && command->options->name) {
         fputs("\nOptions:\n", out);
         tt_options_print(out, command->options, NULL, width);

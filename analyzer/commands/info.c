@@ -221,7 +221,7 @@ static int run_info(struct tt_context *context)
 
 const struct tt_command tt_command_info = {
     .name = "info",
-    .summary = "what a capture holds: program, calls, sizes, what was not captured",
+    .summary = "program, calls and sizes of a capture, and what it lacks",
     .usage = "[options] CAPTURE...",
     .description = "CAPTURE is a capture directory, or a directory with several of them.",
     .min_args = 1,

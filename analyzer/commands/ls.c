@@ -156,8 +156,9 @@ const struct tt_command tt_command_ls = {
     .name = "ls",
     .summary = "one line per captured tensor",
     .usage = "[options] CAPTURE...",
-    .description = "The first column is the name that `tensortap show` takes. Passes in --select are the\n"
-                   "epochs that the tap counted. A digest with ~ was recognised by a sample of the content.",
+    .description =
+        "The first column is the name that `tensortap show` takes. Passes in --select are the epochs that "
+        "the tap counted. A digest with ~ was recognised by a sample of the content.",
     .min_args = 1,
     .max_args = -1,
     .run = run_ls,

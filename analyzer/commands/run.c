@@ -62,13 +62,12 @@ const struct tt_command tt_command_run = {
     .name = "run",
     .summary = "run a program under the tap; exits with the program's status",
     .usage = "[options] -- COMMAND [arguments]",
-    .description = "Captures go to DIR/tensortap.<program>.<pid>, one for each process that makes a tapped\n"
-                   "call. COMMAND's input, output and exit status stay its own; remarks go to standard\n"
-                   "error (-q: none).\n"
-                   "\n"
-                   "Exit status: that of COMMAND, 128+n when signal n ended it, 125 when the tap could not\n"
-                   "be set up, 126 when COMMAND cannot be executed, 127 when it is not found.\n"
-                   "\n"
+    .description = "Captures go to DIR/tensortap.<program>.<pid>, one for each process that makes a tapped "
+                   "call. COMMAND's "
+                   "input, output and exit status stay its own; remarks go to standard error (-q: none).\n"
+                   "Exit status: that of COMMAND, 128+n when signal n ended it, 125 when the tap could not "
+                   "be set up, 126 when "
+                   "COMMAND cannot be executed, 127 when it is not found.\n"
                    "Environment: TENSORTAP_LIBRARY names the libtensortap.so to preload.",
     .options = options,
     .min_args = 1,

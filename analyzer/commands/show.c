@@ -252,8 +252,9 @@ const struct tt_command tt_command_show = {
     .name = "show",
     .summary = "values, statistics, histogram and heat map of one tensor",
     .usage = "[options] CAPTURE NAME",
-    .description = "NAME is what `tensortap ls` prints in its first column: CALL.ROLE, with .before or\n"
-                   ".after where an operand was captured twice (default: after).",
+    .description =
+        "NAME is what `tensortap ls` prints in its first column: CALL.ROLE, with .before or .after where an "
+        "operand was captured twice (default: after).",
     .options = options,
     .min_args = 2,
     .max_args = 2,
