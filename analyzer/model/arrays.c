@@ -76,13 +76,15 @@ static int load_npy(struct tt_arrays *arrays, struct tt_error *error)
     reserve(arrays, 1);
     array = &arrays->items[arrays->count++];
     array->name = tt_format("%.*s", (int)(has_suffix(base, length, ".npy") ? length - 4 : length), base);
-    if (tt_npy_parse(arrays->file->data, arrays->file->size, arrays->file->path, array, &arrays->owned[0], error) != 0)
+    if (tt_npy_parse(arrays->file->data, arrays->file->size, arrays->file->path, array, &arrays->owned[0],
+                     error) != 0)
         return -1;
     if (array->dtype == TT_NONE)
-        return tt_fail(error, TT_EINPUT,
-                       "%s holds text, objects, records or a type that NumPy has no name for; save numbers, bf16 as "
-                       "float32",
-                       arrays->file->path);
+        return tt_fail(
+            error, TT_EINPUT,
+            "%s holds text, objects, records or a type that NumPy has no name for; save numbers, bf16 as "
+            "float32",
+            arrays->file->path);
     return 0;
 }
 
@@ -96,8 +98,8 @@ static int load_member(struct tt_arrays *arrays, const struct tt_zip_member *mem
     size_t length = member->name_length - 4u; /* without .npy */
 
     if (memchr(member->name, 0, length) || !tt_utf8_valid(member->name, length))
-        return tt_fail(error, TT_EINPUT, "%s: the name of member '%s' is no UTF-8 text; save it again", file->path,
-                       tt_printable(member->name, length).text);
+        return tt_fail(error, TT_EINPUT, "%s: the name of member '%s' is no UTF-8 text; save it again",
+                       file->path, tt_printable(member->name, length).text);
     const uint8_t *data = tt_zip_unpack(file, member, &arrays->unpacked[index], error);
     if (!data)
         return -1;
@@ -146,10 +148,12 @@ static int load(struct tt_arrays *arrays, struct tt_error *error)
     if (starts_with(file, "PK", 2) || has_suffix(file->path, length, ".npz"))
         return load_zip(arrays, error);
     if (starts_with(file, "GGUF", 4))
-        return tt_fail(error, TT_EINPUT, "%s is a model, not a reference of values; name it with --model", file->path);
+        return tt_fail(error, TT_EINPUT, "%s is a model, not a reference of values; name it with --model",
+                       file->path);
     if (has_suffix(file->path, length, ".pt") || has_suffix(file->path, length, ".pth"))
         return tt_fail(error, TT_EINPUT,
-                       "%s is a pickle, which cannot be read; save it with safetensors.torch.save_file", file->path);
+                       "%s is a pickle, which cannot be read; save it with safetensors.torch.save_file",
+                       file->path);
     return load_safetensors(arrays, error);
 }
 
@@ -224,9 +228,10 @@ int tt_array_read_f64(const struct tt_array *array, uint64_t first, uint64_t cou
     uint64_t total;
 
     if (!tt_shape_count(array->rank, array->shape, &total) || first > total || count > total - first)
-        return tt_fail(error, TT_EINPUT, "elements %llu to %llu are outside array '%s'", (unsigned long long)first,
-                       (unsigned long long)(first + count), array->name);
+        return tt_fail(error, TT_EINPUT, "elements %llu to %llu are outside array '%s'",
+                       (unsigned long long)first, (unsigned long long)(first + count), array->name);
     if (tt_decode_range(array->dtype, array->data, first, count, out) != 0)
-        return tt_fail(error, TT_EINPUT, "array '%s' is of a type that cannot be read; save it as float32", array->name);
+        return tt_fail(error, TT_EINPUT, "array '%s' is of a type that cannot be read; save it as float32",
+                       array->name);
     return 0;
 }

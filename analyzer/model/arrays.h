@@ -19,8 +19,8 @@ struct tt_array {
     const char *name;    /* of the tensor; .npz: of the member without .npy; .npy: of the file without .npy */
     enum tt_dtype dtype; /* TT_NONE: stored in a type that cannot be read (text, objects, records) */
     int rank;
-    int64_t shape[8];    /* row-major, outermost first, whatever order the file has */
-    const void *data;    /* row-major, little-endian, valid until tt_arrays_close; NULL for TT_NONE of .npz */
+    int64_t shape[8]; /* row-major, outermost first, whatever order the file has */
+    const void *data; /* row-major, little-endian, valid until tt_arrays_close; NULL for TT_NONE of .npz */
     uint64_t nbytes;
 };
 
@@ -29,7 +29,8 @@ struct tt_arrays *tt_arrays_open(const char *path, struct tt_error *error);
 void tt_arrays_close(struct tt_arrays *arrays); /* NULL is allowed */
 
 size_t tt_arrays_count(const struct tt_arrays *arrays);
-const struct tt_array *tt_arrays_at(const struct tt_arrays *arrays, size_t index); /* in the order of the file */
+const struct tt_array *tt_arrays_at(const struct tt_arrays *arrays,
+                                    size_t index); /* in the order of the file */
 const struct tt_array *tt_arrays_find(const struct tt_arrays *arrays, const char *name); /* NULL: none */
 
 /* A string of safetensors' `__metadata__`; NULL: none. */

@@ -11,8 +11,9 @@
 
 #include "model/file.h"
 
-#define SLACK 16                     /* zero bytes after the text */
-#define LARGEST_JSON (100ull << 20)  /* bytes; the reference implementation of safetensors has the same limit */
+#define SLACK 16 /* zero bytes after the text */
+#define LARGEST_JSON                                                                                         \
+    (100ull << 20) /* bytes; the reference implementation of safetensors has the same limit */
 
 static bool only_space(const char *at, const char *end)
 {
@@ -29,8 +30,9 @@ static cJSON *parse_copy(const char *text, size_t length, const char *what, stru
     if (json && only_space(end, text + length))
         return json;
     cJSON_Delete(json);
-    tt_fail(error, TT_EINPUT, "%s is not valid JSON at byte %zu of it: it is damaged or truncated; download it again",
-            what, end ? (size_t)(end - text) : 0);
+    tt_fail(error, TT_EINPUT,
+            "%s is not valid JSON at byte %zu of it: it is damaged or truncated; download it again", what,
+            end ? (size_t)(end - text) : 0);
     return NULL;
 }
 
@@ -58,8 +60,7 @@ static const cJSON *child(const cJSON *parent, const char *name, size_t length)
     size_t index = 0;
     const cJSON *item;
 
-    cJSON_ArrayForEach(item, parent)
-    {
+    cJSON_ArrayForEach (item, parent) {
         char number[24];
         const char *key = item->string;
         if (cJSON_IsArray(parent)) {

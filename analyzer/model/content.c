@@ -86,7 +86,8 @@ static void hash_in_order(XXH3_state_t *state, const struct source *whole)
 }
 
 /* Columns [first, first + taken) of the tensor as lines [taken, rows]. */
-static void gather_columns(const struct source *source, uint64_t first, uint64_t taken, uint8_t *line, uint8_t *out)
+static void gather_columns(const struct source *source, uint64_t first, uint64_t taken, uint8_t *line,
+                           uint8_t *out)
 {
     uint32_t width = tt_dtype_info(source->dtype)->bytes;
 
@@ -126,7 +127,8 @@ static void hash_permuted(XXH3_state_t *state, const struct source *whole, const
 {
     struct source source = *whole;
     const struct tt_dtype_info *info = tt_dtype_info(source.dtype);
-    uint64_t length = source.rows / (uint64_t)content->heads, nbytes = source.columns / info->block * info->bytes;
+    uint64_t length = source.rows / (uint64_t)content->heads,
+             nbytes = source.columns / info->block * info->bytes;
     uint8_t *line = tt_alloc(nbytes);
 
     source.values = tt_alloc_array(source.columns, sizeof *source.values);
@@ -166,7 +168,8 @@ bool tt_content_possible(const struct tt_model_tensor *tensor, const struct tt_c
     case TT_IDENTITY_TRANSPOSED:
         return readable && tensor->rank == 2 && tt_dtype_info(content->dtype)->block == 1;
     case TT_IDENTITY_PERMUTED:
-        return readable && (tensor->rank == 1 || tensor->rank == 2) && splits_into_heads(&source, content->heads);
+        return readable && (tensor->rank == 1 || tensor->rank == 2) &&
+               splits_into_heads(&source, content->heads);
     }
     return false;
 }

@@ -14,7 +14,8 @@ struct tt_content {
     bool to_interleaved; /* PERMUTED only */
 };
 
-/* False: the tensor cannot have such content (wrong rank, no conversion to that dtype, rows that do not split). */
+/* False: the tensor cannot have such content (wrong rank, no conversion to that dtype, rows that do not
+ * split). */
 bool tt_content_possible(const struct tt_model_tensor *tensor, const struct tt_content *content);
 void tt_content_digest(const struct tt_model_tensor *tensor, const struct tt_content *content,
                        struct tt_digest *digest);

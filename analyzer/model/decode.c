@@ -78,11 +78,11 @@ static void decode_f8_e5m2(const uint8_t *bytes, uint64_t count, double *out)
 typedef void decode_function(const uint8_t *bytes, uint64_t count, double *out);
 
 static decode_function *const plain_decoders[TT_DTYPE_COUNT] = {
-    [TT_F64] = decode_f64,         [TT_F32] = decode_f32,         [TT_F16] = decode_f16,
-    [TT_BF16] = decode_bf16,       [TT_I8] = decode_i8,           [TT_U8] = decode_u8,
-    [TT_I16] = decode_i16,         [TT_U16] = decode_u16,         [TT_I32] = decode_i32,
-    [TT_U32] = decode_u32,         [TT_I64] = decode_i64,         [TT_U64] = decode_u64,
-    [TT_BOOL] = decode_bool,       [TT_F8_E4M3] = decode_f8_e4m3, [TT_F8_E5M2] = decode_f8_e5m2,
+    [TT_F64] = decode_f64,   [TT_F32] = decode_f32,         [TT_F16] = decode_f16,
+    [TT_BF16] = decode_bf16, [TT_I8] = decode_i8,           [TT_U8] = decode_u8,
+    [TT_I16] = decode_i16,   [TT_U16] = decode_u16,         [TT_I32] = decode_i32,
+    [TT_U32] = decode_u32,   [TT_I64] = decode_i64,         [TT_U64] = decode_u64,
+    [TT_BOOL] = decode_bool, [TT_F8_E4M3] = decode_f8_e4m3, [TT_F8_E5M2] = decode_f8_e5m2,
 };
 
 #define LARGEST_BLOCK 256 /* elements */

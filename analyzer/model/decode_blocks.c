@@ -70,9 +70,9 @@ static void decode_q8_0(const uint8_t *block, float *out)
 }
 
 tt_block_decoder *const tt_block_decoders[TT_DTYPE_COUNT] = {
-    [TT_Q4_0] = decode_q4_0,      [TT_Q4_1] = decode_q4_1,      [TT_Q5_0] = decode_q5_0,
-    [TT_Q5_1] = decode_q5_1,      [TT_Q8_0] = decode_q8_0,      [TT_Q2_K] = tt_decode_q2_k,
-    [TT_Q3_K] = tt_decode_q3_k,   [TT_Q4_K] = tt_decode_q4_k,   [TT_Q5_K] = tt_decode_q5_k,
-    [TT_Q6_K] = tt_decode_q6_k,   [TT_Q8_K] = tt_decode_q8_k,   [TT_IQ4_NL] = tt_decode_iq4_nl,
+    [TT_Q4_0] = decode_q4_0,        [TT_Q4_1] = decode_q4_1,      [TT_Q5_0] = decode_q5_0,
+    [TT_Q5_1] = decode_q5_1,        [TT_Q8_0] = decode_q8_0,      [TT_Q2_K] = tt_decode_q2_k,
+    [TT_Q3_K] = tt_decode_q3_k,     [TT_Q4_K] = tt_decode_q4_k,   [TT_Q5_K] = tt_decode_q5_k,
+    [TT_Q6_K] = tt_decode_q6_k,     [TT_Q8_K] = tt_decode_q8_k,   [TT_IQ4_NL] = tt_decode_iq4_nl,
     [TT_IQ4_XS] = tt_decode_iq4_xs, [TT_MXFP4] = tt_decode_mxfp4,
 };

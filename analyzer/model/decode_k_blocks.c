@@ -14,7 +14,8 @@ static float scale_at(const uint8_t *at)
     return tt_f16_to_f32(tt_load_u16(at));
 }
 
-/* 0: scales [16], low nibble scale, high nibble minimum; 16: codes, two bits each [64]; 80: d; 82: minimum's d */
+/* 0: scales [16], low nibble scale, high nibble minimum; 16: codes, two bits each [64]; 80: d; 82: minimum's
+ * d */
 void tt_decode_q2_k(const uint8_t *block, float *out)
 {
     float d = scale_at(block + 80), minimum = scale_at(block + 82);
@@ -36,7 +37,8 @@ static int q3_k_scale(const uint8_t *scales, int group)
     return (low | high << 4) - 32;
 }
 
-/* 0: third bit of each code [32], clear means minus four; 32: codes, two bits each [64]; 96: scales [12]; 108: d */
+/* 0: third bit of each code [32], clear means minus four; 32: codes, two bits each [64]; 96: scales [12];
+ * 108: d */
 void tt_decode_q3_k(const uint8_t *block, float *out)
 {
     float d = scale_at(block + 108);
@@ -63,7 +65,8 @@ static void six_bit_pair(const uint8_t *packed, int group, int *scale, int *mini
     }
 }
 
-/* 0: d; 2: minimum's d; 4: scales and minima [12]; 16: codes, per 64 elements 32 low nibbles, then their high ones */
+/* 0: d; 2: minimum's d; 4: scales and minima [12]; 16: codes, per 64 elements 32 low nibbles, then their high
+ * ones */
 void tt_decode_q4_k(const uint8_t *block, float *out)
 {
     float d = scale_at(block), minimum = scale_at(block + 2);
@@ -121,7 +124,8 @@ void tt_decode_q8_k(const uint8_t *block, float *out)
 }
 
 /* Codebook of the "non-linear" four-bit types. */
-static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
 
 static void decode_nibbles(float d, const int8_t values[16], const uint8_t *codes, float *out)
 {
@@ -149,7 +153,8 @@ void tt_decode_iq4_xs(const uint8_t *block, float *out)
     }
 }
 
-/* 0: exponent, a power of two; 1: codes in E2M1 [16], listed doubled and hence with half the scale. OCP MX 1.0. */
+/* 0: exponent, a power of two; 1: codes in E2M1 [16], listed doubled and hence with half the scale. OCP
+ * MX 1.0. */
 void tt_decode_mxfp4(const uint8_t *block, float *out)
 {
     static const int8_t doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};

@@ -16,7 +16,8 @@ struct cursor {
 
 static int damaged(struct cursor *cursor, const char *what)
 {
-    return tt_fail(cursor->error, TT_EINPUT, "%s: %s at byte %llu: the file is damaged; download or convert it again",
+    return tt_fail(cursor->error, TT_EINPUT,
+                   "%s: %s at byte %llu: the file is damaged; download or convert it again",
                    cursor->file->path, what, (unsigned long long)cursor->at);
 }
 
@@ -27,11 +28,12 @@ static int need(struct cursor *cursor, uint64_t count, uint64_t size, const char
 
     if (count <= left / size)
         return 0;
-    return tt_fail(cursor->error, TT_EINPUT,
-                   "%s: %s at byte %llu needs %llu items of at least %llu bytes, but only %llu bytes follow: the "
-                   "file is truncated or damaged; download it again",
-                   cursor->file->path, what, (unsigned long long)cursor->at, (unsigned long long)count,
-                   (unsigned long long)size, (unsigned long long)left);
+    return tt_fail(
+        cursor->error, TT_EINPUT,
+        "%s: %s at byte %llu needs %llu items of at least %llu bytes, but only %llu bytes follow: the "
+        "file is truncated or damaged; download it again",
+        cursor->file->path, what, (unsigned long long)cursor->at, (unsigned long long)count,
+        (unsigned long long)size, (unsigned long long)left);
 }
 
 static int take_u32(struct cursor *cursor, const char *what, uint32_t *out)
@@ -82,9 +84,11 @@ static int take_name(struct cursor *cursor, const char *what, char **out)
 
 /* ---- metadata ---- */
 
-static const uint8_t type_bytes[TT_GGUF_TYPE_COUNT] = { /* of one item, 0: not of fixed size */
-    [TT_GGUF_U8] = 1,  [TT_GGUF_I8] = 1,  [TT_GGUF_U16] = 2,  [TT_GGUF_I16] = 2, [TT_GGUF_U32] = 4, [TT_GGUF_I32] = 4,
-    [TT_GGUF_F32] = 4, [TT_GGUF_BOOL] = 1, [TT_GGUF_U64] = 8, [TT_GGUF_I64] = 8, [TT_GGUF_F64] = 8,
+static const uint8_t type_bytes[TT_GGUF_TYPE_COUNT] = {
+    /* of one item, 0: not of fixed size */
+    [TT_GGUF_U8] = 1,  [TT_GGUF_I8] = 1,  [TT_GGUF_U16] = 2, [TT_GGUF_I16] = 2,
+    [TT_GGUF_U32] = 4, [TT_GGUF_I32] = 4, [TT_GGUF_F32] = 4, [TT_GGUF_BOOL] = 1,
+    [TT_GGUF_U64] = 8, [TT_GGUF_I64] = 8, [TT_GGUF_F64] = 8,
 };
 
 static int take_type(struct cursor *cursor, enum tt_gguf_type *out)
@@ -214,23 +218,27 @@ struct ggml_type {
     uint16_t bytes;      /* per block */
 };
 
-static const struct ggml_type ggml_types[] = { /* by number in the file */
-    [0] = {TT_F32, 1, 4},      [1] = {TT_F16, 1, 2},       [2] = {TT_Q4_0, 32, 18},   [3] = {TT_Q4_1, 32, 20},
-    [6] = {TT_Q5_0, 32, 22},   [7] = {TT_Q5_1, 32, 24},    [8] = {TT_Q8_0, 32, 34},   [9] = {TT_NONE, 32, 40},
-    [10] = {TT_Q2_K, 256, 84}, [11] = {TT_Q3_K, 256, 110}, [12] = {TT_Q4_K, 256, 144}, [13] = {TT_Q5_K, 256, 176},
-    [14] = {TT_Q6_K, 256, 210}, [15] = {TT_Q8_K, 256, 292}, [16] = {TT_NONE, 256, 66}, [17] = {TT_NONE, 256, 74},
-    [18] = {TT_NONE, 256, 98}, [19] = {TT_NONE, 256, 50},  [20] = {TT_IQ4_NL, 32, 18}, [21] = {TT_NONE, 256, 110},
-    [22] = {TT_NONE, 256, 82}, [23] = {TT_IQ4_XS, 256, 136}, [24] = {TT_I8, 1, 1},     [25] = {TT_I16, 1, 2},
-    [26] = {TT_I32, 1, 4},     [27] = {TT_I64, 1, 8},      [28] = {TT_F64, 1, 8},     [29] = {TT_NONE, 256, 56},
-    [30] = {TT_BF16, 1, 2},    [34] = {TT_NONE, 256, 54},  [35] = {TT_NONE, 256, 66}, [39] = {TT_MXFP4, 32, 17},
-    [40] = {TT_NONE, 64, 36},
+static const struct ggml_type ggml_types[] = {
+    /* by number in the file */
+    [0] = {TT_F32, 1, 4},         [1] = {TT_F16, 1, 2},       [2] = {TT_Q4_0, 32, 18},
+    [3] = {TT_Q4_1, 32, 20},      [6] = {TT_Q5_0, 32, 22},    [7] = {TT_Q5_1, 32, 24},
+    [8] = {TT_Q8_0, 32, 34},      [9] = {TT_NONE, 32, 40},    [10] = {TT_Q2_K, 256, 84},
+    [11] = {TT_Q3_K, 256, 110},   [12] = {TT_Q4_K, 256, 144}, [13] = {TT_Q5_K, 256, 176},
+    [14] = {TT_Q6_K, 256, 210},   [15] = {TT_Q8_K, 256, 292}, [16] = {TT_NONE, 256, 66},
+    [17] = {TT_NONE, 256, 74},    [18] = {TT_NONE, 256, 98},  [19] = {TT_NONE, 256, 50},
+    [20] = {TT_IQ4_NL, 32, 18},   [21] = {TT_NONE, 256, 110}, [22] = {TT_NONE, 256, 82},
+    [23] = {TT_IQ4_XS, 256, 136}, [24] = {TT_I8, 1, 1},       [25] = {TT_I16, 1, 2},
+    [26] = {TT_I32, 1, 4},        [27] = {TT_I64, 1, 8},      [28] = {TT_F64, 1, 8},
+    [29] = {TT_NONE, 256, 56},    [30] = {TT_BF16, 1, 2},     [34] = {TT_NONE, 256, 54},
+    [35] = {TT_NONE, 256, 66},    [39] = {TT_MXFP4, 32, 17},  [40] = {TT_NONE, 64, 36},
 };
 
 static int tensor_error(struct cursor *cursor, const struct tt_model_tensor *tensor, const char *what)
 {
     struct tt_printable name = tt_printable(tensor->name, strlen(tensor->name));
-    return tt_fail(cursor->error, TT_EINPUT, "%s: tensor '%s': %s, before byte %llu: download or convert it again",
-                   cursor->file->path, name.text, what, (unsigned long long)cursor->at);
+    return tt_fail(cursor->error, TT_EINPUT,
+                   "%s: tensor '%s': %s, before byte %llu: download or convert it again", cursor->file->path,
+                   name.text, what, (unsigned long long)cursor->at);
 }
 
 static int take_shape(struct cursor *cursor, struct tt_model_tensor *tensor)
@@ -266,10 +274,11 @@ static int take_dtype(struct cursor *cursor, struct tt_model_tensor *tensor)
         return -1;
     if (number >= sizeof ggml_types / sizeof *ggml_types || ggml_types[number].block == 0) {
         struct tt_printable name = tt_printable(tensor->name, strlen(tensor->name));
-        return tt_fail(cursor->error, TT_EINPUT,
-                       "%s: tensor '%s' has ggml type %u, which is not known here: the file is damaged, or of a newer "
-                       "or a withdrawn type; convert it to another",
-                       cursor->file->path, name.text, number);
+        return tt_fail(
+            cursor->error, TT_EINPUT,
+            "%s: tensor '%s' has ggml type %u, which is not known here: the file is damaged, or of a newer "
+            "or a withdrawn type; convert it to another",
+            cursor->file->path, name.text, number);
     }
     const struct ggml_type *type = &ggml_types[number];
     tensor->dtype = type->dtype;
@@ -307,11 +316,12 @@ static int place_tensor(struct cursor *cursor, uint64_t data, struct tt_model_te
 
     if (tensor->offset > room || tensor->nbytes > room - tensor->offset) {
         struct tt_printable name = tt_printable(tensor->name, strlen(tensor->name));
-        return tt_fail(cursor->error, TT_EINPUT,
-                       "%s: tensor '%s' with %llu bytes at %llu + %llu does not fit the file's %llu bytes: it is "
-                       "truncated; download it again",
-                       cursor->file->path, name.text, (unsigned long long)tensor->nbytes, (unsigned long long)data,
-                       (unsigned long long)tensor->offset, (unsigned long long)cursor->file->size);
+        return tt_fail(
+            cursor->error, TT_EINPUT,
+            "%s: tensor '%s' with %llu bytes at %llu + %llu does not fit the file's %llu bytes: it is "
+            "truncated; download it again",
+            cursor->file->path, name.text, (unsigned long long)tensor->nbytes, (unsigned long long)data,
+            (unsigned long long)tensor->offset, (unsigned long long)cursor->file->size);
     }
     tensor->offset += data;
     tensor->data = cursor->file->data + tensor->offset;
@@ -340,7 +350,8 @@ static int take_version(struct cursor *cursor, uint32_t *version)
     const struct tt_file *file = cursor->file;
 
     if (file->size < 4 || memcmp(file->data, "GGUF", 4) != 0)
-        return tt_fail(cursor->error, TT_EINPUT, "%s does not start with GGUF: it is no GGUF file%s", file->path,
+        return tt_fail(cursor->error, TT_EINPUT, "%s does not start with GGUF: it is no GGUF file%s",
+                       file->path,
                        file->size >= 8 && memcmp(file->data, "version ", 8) == 0
                            ? " but a Git LFS pointer; run git lfs pull beside it"
                            : "; download it again");
@@ -352,8 +363,8 @@ static int take_version(struct cursor *cursor, uint32_t *version)
     if ((*version & 0xffffu) == 0)
         return tt_fail(cursor->error, TT_EINPUT, "%s is big-endian GGUF; convert it with gguf-convert-endian",
                        file->path);
-    return tt_fail(cursor->error, TT_EINPUT, "%s is GGUF version %u, 2 and 3 are known; convert it again", file->path,
-                   *version);
+    return tt_fail(cursor->error, TT_EINPUT, "%s is GGUF version %u, 2 and 3 are known; convert it again",
+                   file->path, *version);
 }
 
 int tt_gguf_parse(const struct tt_file *file, struct tt_gguf *gguf, struct tt_tensors *tensors,

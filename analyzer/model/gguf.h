@@ -10,30 +10,30 @@
 #include "model/tensors.h"
 
 enum tt_gguf_type { /* as in the file */
-    TT_GGUF_U8,
-    TT_GGUF_I8,
-    TT_GGUF_U16,
-    TT_GGUF_I16,
-    TT_GGUF_U32,
-    TT_GGUF_I32,
-    TT_GGUF_F32,
-    TT_GGUF_BOOL,
-    TT_GGUF_STRING,
-    TT_GGUF_ARRAY,
-    TT_GGUF_U64,
-    TT_GGUF_I64,
-    TT_GGUF_F64,
-    TT_GGUF_TYPE_COUNT
+                    TT_GGUF_U8,
+                    TT_GGUF_I8,
+                    TT_GGUF_U16,
+                    TT_GGUF_I16,
+                    TT_GGUF_U32,
+                    TT_GGUF_I32,
+                    TT_GGUF_F32,
+                    TT_GGUF_BOOL,
+                    TT_GGUF_STRING,
+                    TT_GGUF_ARRAY,
+                    TT_GGUF_U64,
+                    TT_GGUF_I64,
+                    TT_GGUF_F64,
+                    TT_GGUF_TYPE_COUNT
 };
 
 struct tt_gguf_value {
     char *key;
     enum tt_gguf_type type; /* of each item */
     bool array;
-    uint64_t count;         /* items, 1 when no array */
-    const uint8_t *data;    /* the first item; a string starts with its u64 length */
-    char *text;             /* a lone string, terminated; else NULL */
-    uint64_t *strings;      /* [count] array of strings: bytes from `data` to each; else NULL */
+    uint64_t count;      /* items, 1 when no array */
+    const uint8_t *data; /* the first item; a string starts with its u64 length */
+    char *text;          /* a lone string, terminated; else NULL */
+    uint64_t *strings;   /* [count] array of strings: bytes from `data` to each; else NULL */
 };
 
 struct tt_gguf {

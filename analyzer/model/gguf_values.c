@@ -8,7 +8,8 @@
 
 void tt_gguf_free(struct tt_gguf *gguf)
 {
-    /* The value after the last whole one may have been begun when parsing failed; the array has room for it. */
+    /* The value after the last whole one may have been begun when parsing failed; the array has room for it.
+     */
     for (size_t i = 0; gguf->values && i <= gguf->nvalues; i++) {
         free(gguf->values[i].key);
         free(gguf->values[i].text);

@@ -20,7 +20,7 @@ struct known { /* a digest that was computed; possible = false: there is none */
 
 struct candidate {
     const struct tt_model_tensor *tensor;
-    uint64_t count; /* elements */
+    uint64_t count;      /* elements */
     struct known *known; /* [nknown] */
     size_t nknown;
 };
@@ -150,7 +150,8 @@ bool tt_identity_at(struct tt_identity *identity, const char *path, uint64_t off
         return false;
     if (into != 0 && (info->bytes == 0 || into % info->bytes != 0))
         return false;
-    *match = (struct tt_identity_match){.tensor = tensor, .element = into ? into / info->bytes * info->block : 0};
+    *match =
+        (struct tt_identity_match){.tensor = tensor, .element = into ? into / info->bytes * info->block : 0};
     return true;
 }
 
@@ -199,8 +200,8 @@ static void try_content(struct search *search, struct candidate *candidate, cons
 }
 
 /* At most one match a tensor: with four rows a head, say, both directions are the same. */
-static void try_permutations(const struct tt_identity *identity, struct search *search, struct candidate *candidate,
-                             enum tt_dtype dtype)
+static void try_permutations(const struct tt_identity *identity, struct search *search,
+                             struct candidate *candidate, enum tt_dtype dtype)
 {
     size_t before = search->found;
 
@@ -231,7 +232,8 @@ size_t tt_identity_find(struct tt_identity *identity, enum tt_dtype dtype, uint6
     struct search search = {digest, matches, room, 0};
     size_t first = first_candidate(identity, count);
 
-    for (int transform = TT_IDENTITY_NONE; transform <= TT_IDENTITY_PERMUTED && search.found == 0; transform++) {
+    for (int transform = TT_IDENTITY_NONE; transform <= TT_IDENTITY_PERMUTED && search.found == 0;
+         transform++) {
         struct tt_content content = {(enum tt_identity_transform)transform, dtype, 0, false};
         for (size_t i = first; i < identity->ntensors && identity->by_count[i].count == count; i++) {
             if (transform == TT_IDENTITY_PERMUTED)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SPLIT_SUFFIX 20      /* characters of "-00001-of-00003.gguf" */
+#define SPLIT_SUFFIX  20     /* characters of "-00001-of-00003.gguf" */
 #define LARGEST_SPLIT 99999u /* five digits */
 
 /* The common part of a split's path, owned by the caller; NULL: not named like one. */
@@ -71,9 +71,10 @@ int tt_model_load_gguf(struct tt_model *model, const char *path, struct tt_error
     free(stem);
     rc = load_one(model, path, &model->gguf, error);
     if (rc == 0 && declared_splits(&model->gguf) > 1)
-        return tt_fail(error, TT_EINPUT,
-                       "%s is one of %u splits, but is not named like one (NAME-00001-of-%05u.gguf): rename all of "
-                       "them back",
-                       path, declared_splits(&model->gguf), declared_splits(&model->gguf));
+        return tt_fail(
+            error, TT_EINPUT,
+            "%s is one of %u splits, but is not named like one (NAME-00001-of-%05u.gguf): rename all of "
+            "them back",
+            path, declared_splits(&model->gguf), declared_splits(&model->gguf));
     return rc;
 }

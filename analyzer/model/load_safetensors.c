@@ -41,7 +41,8 @@ static bool has_control(const char *text)
     return *text != '\0';
 }
 
-/* Shards lie beside their index: a name that leads elsewhere, or would spoil a message, is an attack or a mistake. */
+/* Shards lie beside their index: a name that leads elsewhere, or would spoil a message, is an attack or a
+ * mistake. */
 static int check_shard_name(const char *index, const cJSON *entry, struct tt_error *error)
 {
     const char *shard = cJSON_GetStringValue(entry);
@@ -49,8 +50,8 @@ static int check_shard_name(const char *index, const cJSON *entry, struct tt_err
 
     if (shard && *shard && !strchr(shard, '/') && shard[0] != '.' && !has_control(shard))
         return 0;
-    return tt_fail(error, TT_EINPUT, "%s: the file of tensor '%s' is no plain file name in the same folder", index,
-                   name.text);
+    return tt_fail(error, TT_EINPUT, "%s: the file of tensor '%s' is no plain file name in the same folder",
+                   index, name.text);
 }
 
 /* Shards in the order of first mention. */
@@ -60,8 +61,7 @@ static int list_shards(const char *index, const cJSON *map, struct tt_names *sha
     const cJSON *entry;
 
     *count = 0;
-    cJSON_ArrayForEach(entry, map)
-    {
+    cJSON_ArrayForEach (entry, map) {
         if (check_shard_name(index, entry, error) != 0)
             return -1;
         if (tt_names_add(shards, entry->valuestring, *count))
@@ -70,7 +70,8 @@ static int list_shards(const char *index, const cJSON *map, struct tt_names *sha
     return 0;
 }
 
-/* Of the tensors in a shard only those count that the index places there: leftovers of another layout stay out. */
+/* Of the tensors in a shard only those count that the index places there: leftovers of another layout stay
+ * out. */
 static void keep_indexed(struct tt_model *model, size_t first, const struct tt_names *placed,
                          const cJSON *const *entries, const char *shard)
 {
@@ -119,12 +120,12 @@ static int check_complete(const struct tt_model *model, const struct index *inde
 
     for (size_t i = 0; i < model->tensors.count; i++)
         tt_names_add(present, model->tensors.items[i].name, i);
-    cJSON_ArrayForEach(entry, index->map)
-    {
+    cJSON_ArrayForEach (entry, index->map) {
         if (rc == 0 && !tt_names_find(present, entry->string, &number)) {
             struct tt_printable name = tt_printable(entry->string, strlen(entry->string));
             rc = tt_fail(error, TT_EINPUT, "%s places tensor '%s' in %s, which lacks it; download both again",
-                         index->path, name.text, tt_printable(entry->valuestring, strlen(entry->valuestring)).text);
+                         index->path, name.text,
+                         tt_printable(entry->valuestring, strlen(entry->valuestring)).text);
         }
     }
     tt_names_free(present);
@@ -136,12 +137,12 @@ static int place_entries(struct index *index, struct tt_error *error)
     size_t count = 0;
     const cJSON *entry;
 
-    cJSON_ArrayForEach(entry, index->map)
-    {
+    cJSON_ArrayForEach (entry, index->map) {
         struct tt_printable name = tt_printable(entry->string, strlen(entry->string));
         index->entries[count] = entry;
         if (!tt_names_add(index->placed, entry->string, count++))
-            return tt_fail(error, TT_EINPUT, "%s lists tensor '%s' twice; download it again", index->path, name.text);
+            return tt_fail(error, TT_EINPUT, "%s lists tensor '%s' twice; download it again", index->path,
+                           name.text);
     }
     return 0;
 }
@@ -172,8 +173,8 @@ int tt_model_load_index(struct tt_model *model, const char *path, struct tt_erro
     int rc = -1;
 
     if (json && !cJSON_IsObject(map))
-        tt_fail(error, TT_EINPUT, "%s has no \"weight_map\": it is no index of safetensors shards; name the folder",
-                path);
+        tt_fail(error, TT_EINPUT,
+                "%s has no \"weight_map\": it is no index of safetensors shards; name the folder", path);
     else if (json)
         rc = load_map(model, path, map, error);
     cJSON_Delete(json);

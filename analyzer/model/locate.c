@@ -97,12 +97,14 @@ static char *file_in_folder(const char *folder, struct tt_error *error)
         if (path)
             return path;
         if (found > 1) {
-            tt_fail(error, TT_EINPUT, "%s holds %d files *%s; name the one to use", folder, found, endings[i]);
+            tt_fail(error, TT_EINPUT, "%s holds %d files *%s; name the one to use", folder, found,
+                    endings[i]);
             return NULL;
         }
     }
     tt_fail(error, TT_EINPUT,
-            "%s holds neither *.safetensors nor *.gguf; name a model file or a folder with one (weights as .bin or "
+            "%s holds neither *.safetensors nor *.gguf; name a model file or a folder with one (weights as "
+            ".bin or "
             ".pt: save them as safetensors)",
             folder);
     return NULL;

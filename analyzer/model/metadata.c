@@ -61,7 +61,8 @@ bool tt_model_array_number(const struct tt_model *model, const char *key, size_t
 
     if (value)
         return tt_gguf_number(value, index, out);
-    return cJSON_IsArray(array) && index <= INT32_MAX && json_number(cJSON_GetArrayItem(array, (int)index), out);
+    return cJSON_IsArray(array) && index <= INT32_MAX &&
+           json_number(cJSON_GetArrayItem(array, (int)index), out);
 }
 
 bool tt_model_array_string(const struct tt_model *model, const char *key, size_t index, const char **out,

@@ -28,7 +28,8 @@ static int index_names(struct tt_model *model, struct tt_error *error)
         const struct tt_model_tensor *tensor = &model->tensors.items[i];
         if (!tt_names_add(model->names, tensor->name, i)) {
             struct tt_printable name = tt_printable(tensor->name, strlen(tensor->name));
-            return tt_fail(error, TT_EINPUT, "%s holds tensor '%s' twice: it is damaged; convert or download it again",
+            return tt_fail(error, TT_EINPUT,
+                           "%s holds tensor '%s' twice: it is damaged; convert or download it again",
                            tensor->file, name.text);
         }
     }
@@ -111,10 +112,12 @@ int tt_model_read(const struct tt_model_tensor *tensor, uint64_t first, uint64_t
 
     if (!tt_shape_count(tensor->rank, tensor->shape, &total) || first > total || count > total - first)
         return tt_fail(error, TT_EINPUT, "elements %llu to %llu are outside tensor '%s' of %s",
-                       (unsigned long long)first, (unsigned long long)(first + count), name.text, tensor->file);
+                       (unsigned long long)first, (unsigned long long)(first + count), name.text,
+                       tensor->file);
     if (tt_decode_range(tensor->dtype, tensor->data, first, count, out) != 0)
-        return tt_fail(error, TT_EINPUT,
-                       "tensor '%s' of %s is stored as %s, which cannot be read yet; use a file in f16, bf16 or q8_0",
-                       name.text, tensor->file, tt_dtype_info(tensor->dtype)->name);
+        return tt_fail(
+            error, TT_EINPUT,
+            "tensor '%s' of %s is stored as %s, which cannot be read yet; use a file in f16, bf16 or q8_0",
+            name.text, tensor->file, tt_dtype_info(tensor->dtype)->name);
     return 0;
 }

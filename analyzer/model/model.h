@@ -27,7 +27,7 @@ struct tt_model_tensor {
 };
 
 /* `path`: a .gguf (of splits any one), a .safetensors, a model.safetensors.index.json, a folder with
- * config.json and safetensors, or an id in the local Hugging Face cache. NULL with one clear line in *error. */
+ * config.json and safetensors, or an id in the local Hugging Face cache. NULL with one line in *error. */
 struct tt_model *tt_model_open(const char *path, struct tt_error *error);
 void tt_model_close(struct tt_model *model);
 
@@ -37,7 +37,8 @@ const char *tt_model_scheme(const struct tt_model *model);
 
 size_t tt_model_ntensors(const struct tt_model *model);
 const struct tt_model_tensor *tt_model_tensor_at(const struct tt_model *model, size_t index);
-const struct tt_model_tensor *tt_model_tensor(const struct tt_model *model, const char *name); /* NULL: none */
+/* NULL: none of that name. */
+const struct tt_model_tensor *tt_model_tensor(const struct tt_model *model, const char *name);
 
 /* Metadata: GGUF keys ("llama.block_count"), or config.json with dotted paths ("rope_scaling.factor",
  * "architectures.0"). All return false when the key is absent, null or of another kind. */

@@ -11,8 +11,8 @@
 #include "model/tensors.h"
 
 struct header {
-    char *text;         /* the dictionary, terminated */
-    uint64_t data;      /* byte where the elements start */
+    char *text;    /* the dictionary, terminated */
+    uint64_t data; /* byte where the elements start */
     enum tt_dtype dtype;
     bool big_endian, fortran;
     int rank;
@@ -63,8 +63,8 @@ static enum tt_dtype dtype_of(char kind, long bytes)
         long bytes;
         enum tt_dtype dtype;
     } types[] = {
-        {'f', 8, TT_F64}, {'f', 4, TT_F32}, {'f', 2, TT_F16}, {'b', 1, TT_BOOL}, {'i', 1, TT_I8},
-        {'i', 2, TT_I16}, {'i', 4, TT_I32}, {'i', 8, TT_I64}, {'u', 1, TT_U8},   {'u', 2, TT_U16},
+        {'f', 8, TT_F64}, {'f', 4, TT_F32}, {'f', 2, TT_F16}, {'b', 1, TT_BOOL},  {'i', 1, TT_I8},
+        {'i', 2, TT_I16}, {'i', 4, TT_I32}, {'i', 8, TT_I64}, {'u', 1, TT_U8},    {'u', 2, TT_U16},
         {'u', 4, TT_U32}, {'u', 8, TT_U64}, {'c', 8, TT_C64}, {'c', 16, TT_C128},
     };
 
@@ -133,7 +133,8 @@ static void swap_bytes(uint8_t *data, uint64_t nbytes, uint32_t width)
 }
 
 /* Elements of `width` bytes, first index running fastest, to last index running fastest. */
-static void reorder(const uint8_t *from, uint8_t *to, const struct header *header, uint64_t count, uint32_t width)
+static void reorder(const uint8_t *from, uint8_t *to, const struct header *header, uint64_t count,
+                    uint32_t width)
 {
     uint64_t index[TT_TENSOR_RANK] = {0}, stride[TT_TENSOR_RANK], step = 1, source = 0;
 

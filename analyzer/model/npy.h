@@ -7,7 +7,7 @@
 
 #include "model/arrays.h"
 
-#define TT_NPY_MAGIC "\x93NUMPY"
+#define TT_NPY_MAGIC       "\x93NUMPY"
 #define TT_NPY_MAGIC_BYTES 6
 
 /* Fills everything of *array but its name. `data` points into `bytes`, or, when order or byte order had to

@@ -19,7 +19,8 @@ static int damaged(const struct tt_file *file, const char *name, const char *wha
                    file->path, tensor.text, what);
 }
 
-/* Names of dtypes as headers spell them; several have no entry in tt_dtype_info because captures never use them. */
+/* Names of dtypes as headers spell them; several have no entry in tt_dtype_info because captures never use
+ * them. */
 static enum tt_dtype dtype_of(const char *name)
 {
     static const struct {
@@ -55,8 +56,7 @@ static int read_shape(const struct tt_file *file, const cJSON *entry, struct tt_
 
     if (!cJSON_IsArray(shape))
         return damaged(file, entry->string, "no list of dimensions in 'shape'", error);
-    cJSON_ArrayForEach(item, shape)
-    {
+    cJSON_ArrayForEach (item, shape) {
         if (tensor->rank == TT_TENSOR_RANK)
             return damaged(file, entry->string, "more than 8 dimensions", error);
         if (!exact_integer(item, &tensor->shape[tensor->rank++]))
@@ -78,10 +78,11 @@ static int read_extent(const struct tt_file *file, const cJSON *entry, uint64_t 
         return damaged(file, entry->string, "'data_offsets' is no pair [begin, end] of bytes", error);
     if ((uint64_t)end > file->size - data) {
         struct tt_printable name = tt_printable(entry->string, strlen(entry->string));
-        return tt_fail(error, TT_EINPUT,
-                       "%s: tensor '%s' ends at byte %llu, but the file has %llu: it is truncated; download it again",
-                       file->path, name.text, (unsigned long long)((uint64_t)end + data),
-                       (unsigned long long)file->size);
+        return tt_fail(
+            error, TT_EINPUT,
+            "%s: tensor '%s' ends at byte %llu, but the file has %llu: it is truncated; download it again",
+            file->path, name.text, (unsigned long long)((uint64_t)end + data),
+            (unsigned long long)file->size);
     }
     tensor->offset = data + (uint64_t)begin;
     tensor->nbytes = (uint64_t)(end - begin);
@@ -125,8 +126,7 @@ static int read_entries(const struct tt_file *file, cJSON *header, uint64_t data
 {
     const cJSON *entry;
 
-    cJSON_ArrayForEach(entry, header)
-    {
+    cJSON_ArrayForEach (entry, header) {
         if (strcmp(entry->string, "__metadata__") == 0)
             continue;
         if (read_tensor(file, entry, data, tensors, error) != 0)
@@ -143,11 +143,13 @@ static uint64_t header_length(const struct tt_file *file, struct tt_error *error
     uint64_t length = file->size >= 8 ? tt_load_u64(file->data) : 0;
 
     if (file->size < 8) {
-        tt_fail(error, TT_EINPUT, "%s has only %llu bytes: it is truncated or not a safetensors file; download it again",
+        tt_fail(error, TT_EINPUT,
+                "%s has only %llu bytes: it is truncated or not a safetensors file; download it again",
                 file->path, (unsigned long long)file->size);
     } else if (memcmp(file->data, "version ", 8) == 0) {
         length = 0;
-        tt_fail(error, TT_EINPUT, "%s is a Git LFS pointer, not the weights; run git lfs pull beside it", file->path);
+        tt_fail(error, TT_EINPUT, "%s is a Git LFS pointer, not the weights; run git lfs pull beside it",
+                file->path);
     } else if (length == 0) {
         tt_fail(error, TT_EINPUT, "%s has an empty safetensors header: it was never finished; write it again",
                 file->path);

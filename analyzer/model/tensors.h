@@ -24,7 +24,8 @@ int tt_tensors_disjoint(const struct tt_tensors *tensors, size_t first, const st
 
 /* Elements of a shape; false when the product does not fit 63 bits or a dimension is negative. */
 bool tt_shape_count(int rank, const int64_t *shape, uint64_t *count);
-/* Bytes of `count` elements in blocks of `block` elements and `bytes` bytes; false: overflow, part of a block. */
+/* Bytes of `count` elements in blocks of `block` elements and `bytes` bytes; false: overflow, part of a
+ * block. */
 bool tt_block_bytes(uint64_t count, uint32_t block, uint32_t bytes, uint64_t *total);
 
 /* Elements [first, first + count) of those that lie row-major at `data`, to f64. -1: no decoder. */

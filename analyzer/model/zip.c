@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#define END_BYTES       22u  /* end of central directory */
-#define LOCATOR_BYTES   20u  /* zip64 end locator, directly before it */
-#define END64_BYTES     56u  /* zip64 end of central directory */
-#define ENTRY_BYTES     46u  /* directory entry without name, extra field, comment */
-#define LOCAL_BYTES     30u  /* local header without name, extra field */
+#define END_BYTES       22u /* end of central directory */
+#define LOCATOR_BYTES   20u /* zip64 end locator, directly before it */
+#define END64_BYTES     56u /* zip64 end of central directory */
+#define ENTRY_BYTES     46u /* directory entry without name, extra field, comment */
+#define LOCAL_BYTES     30u /* local header without name, extra field */
 #define LARGEST_COMMENT 65535u
 #define DEFLATE_RATIO   1032u /* the best that deflate can do, zlib's technical notes */
 
@@ -23,8 +23,9 @@ struct directory {
 
 static int damaged(const struct tt_file *file, const char *what, uint64_t at, struct tt_error *error)
 {
-    return tt_fail(error, TT_EINPUT, "%s: %s at byte %llu: the archive is damaged or truncated; write it again",
-                   file->path, what, (unsigned long long)at);
+    return tt_fail(error, TT_EINPUT,
+                   "%s: %s at byte %llu: the archive is damaged or truncated; write it again", file->path,
+                   what, (unsigned long long)at);
 }
 
 static bool within(const struct tt_file *file, uint64_t offset, uint64_t length)
@@ -114,7 +115,8 @@ static int take_member(const struct tt_file *file, uint64_t *at, struct tt_zip_m
 
     if (!has_mark(file, *at, "PK\1\2", ENTRY_BYTES))
         return damaged(file, "no directory entry", *at, error);
-    uint32_t name = tt_load_u16(entry + 28), extra = tt_load_u16(entry + 30), comment = tt_load_u16(entry + 32);
+    uint32_t name = tt_load_u16(entry + 28), extra = tt_load_u16(entry + 30),
+             comment = tt_load_u16(entry + 32);
     if (!within(file, *at, (uint64_t)ENTRY_BYTES + name + extra + comment))
         return damaged(file, "directory entry longer than the file", *at, error);
     if (tt_load_u16(entry + 8) & 1)
@@ -133,7 +135,8 @@ static int take_member(const struct tt_file *file, uint64_t *at, struct tt_zip_m
     return find_data(file, member, error);
 }
 
-int tt_zip_list(const struct tt_file *file, struct tt_zip_member **members, size_t *count, struct tt_error *error)
+int tt_zip_list(const struct tt_file *file, struct tt_zip_member **members, size_t *count,
+                struct tt_error *error)
 {
     struct directory directory;
     uint64_t total = 0;

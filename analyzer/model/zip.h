@@ -12,13 +12,14 @@ struct tt_zip_member {
     uint16_t name_length;
     uint16_t method; /* 0 stored, 8 deflated */
     uint32_t crc;
-    uint64_t packed;  /* bytes in the file */
-    uint64_t size;    /* bytes unpacked */
-    uint64_t offset;  /* of its first packed byte */
+    uint64_t packed; /* bytes in the file */
+    uint64_t size;   /* bytes unpacked */
+    uint64_t offset; /* of its first packed byte */
 };
 
 /* *members is owned by the caller, in the order of the archive's directory. */
-int tt_zip_list(const struct tt_file *file, struct tt_zip_member **members, size_t *count, struct tt_error *error);
+int tt_zip_list(const struct tt_file *file, struct tt_zip_member **members, size_t *count,
+                struct tt_error *error);
 
 /* The `size` bytes of a member: in the mapped file, or in memory that *owned then holds for free().
  * The checksum is verified. NULL with one line. */

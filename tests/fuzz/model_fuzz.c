@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Damaged model files and arrays: small good files of every container, mutated, must open or be refused with one
- * line, and what opens must be readable to its last element. Built with sanitizers, which end the program at the
- * first fault; the case then lies in the folder that was printed.
- * Usage: model_fuzz ITERATIONS [SEED]
+ * Damaged model files and arrays: small good files of every container, mutated, must open or be refused with
+ * one line, and what opens must be readable to its last element. Built with sanitizers, which end the program
+ * at the first fault; the case then lies in the folder that was printed. Usage: model_fuzz ITERATIONS [SEED]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,8 +86,9 @@ static void make_safetensors(struct bytes *file)
 
 static void make_index(struct bytes *file)
 {
-    const char *text = "{\"metadata\":{\"total_size\":160},\"weight_map\":{\"a.weight\":\"shard.safetensors\","
-                       "\"b\":\"shard.safetensors\",\"c\":\"shard.safetensors\"}}";
+    const char *text =
+        "{\"metadata\":{\"total_size\":160},\"weight_map\":{\"a.weight\":\"shard.safetensors\","
+        "\"b\":\"shard.safetensors\",\"c\":\"shard.safetensors\"}}";
     put(file, text, strlen(text));
 }
 
@@ -135,8 +135,8 @@ static void make_gguf(struct bytes *file)
         uint64_t columns, rows;
         uint32_t type;
         size_t nbytes; /* a multiple of the alignment */
-    } tensors[] = {{"blk.0.q", 32, 8, 8, 288},  {"blk.0.k", 256, 2, 12, 288}, {"norm", 24, 1, 0, 96},
-                   {"half", 24, 8, 1, 384},     {"q6", 256, 1, 14, 224},      {"mx", 32, 1, 39, 32},
+    } tensors[] = {{"blk.0.q", 32, 8, 8, 288}, {"blk.0.k", 256, 2, 12, 288}, {"norm", 24, 1, 0, 96},
+                   {"half", 24, 8, 1, 384},    {"q6", 256, 1, 14, 224},      {"mx", 32, 1, 39, 32},
                    {"plain", 32, 8, 0, 1024}};
     const size_t count = sizeof tensors / sizeof *tensors;
     uint64_t offset = 0;
@@ -169,8 +169,10 @@ static void make_npy(struct bytes *file)
 
 static size_t deflated(const struct bytes *from, unsigned char *to, size_t room)
 {
-    z_stream stream = {.next_in = (unsigned char *)from->at, .avail_in = (unsigned)from->count,
-                       .next_out = to, .avail_out = (unsigned)room};
+    z_stream stream = {.next_in = (unsigned char *)from->at,
+                       .avail_in = (unsigned)from->count,
+                       .next_out = to,
+                       .avail_out = (unsigned)room};
 
     deflateInit2(&stream, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
     deflate(&stream, Z_FINISH);
@@ -230,9 +232,10 @@ static void make_npz(struct bytes *file)
 
 /* ---- mutation ---- */
 
-static const uint64_t awkward[] = {0,          1,          2,          4,          8,           31,         0x7f,
-                                   0x80,       0xff,       0xffff,     0x7fffffff, 0x80000000,  0xffffffff, 1ull << 40,
-                                   1ull << 60, 1ull << 61, 1ull << 62, 1ull << 63, UINT64_MAX, UINT64_MAX - 31};
+static const uint64_t awkward[] = {0,          1,          2,          4,          8,
+                                   31,         0x7f,       0x80,       0xff,       0xffff,
+                                   0x7fffffff, 0x80000000, 0xffffffff, 1ull << 40, 1ull << 60,
+                                   1ull << 61, 1ull << 62, 1ull << 63, UINT64_MAX, UINT64_MAX - 31};
 
 static void replace_digits(struct bytes *file, size_t at)
 {
@@ -296,13 +299,14 @@ static void require(int condition, const char *what)
 
 static void require_line(const struct tt_error *error)
 {
-    require(error->code != TT_OK && error->message[0] && !strchr(error->message, '\n'), "no one-line message");
+    require(error->code != TT_OK && error->message[0] && !strchr(error->message, '\n'),
+            "no one-line message");
 }
 
 static void use_metadata(const struct tt_model *model)
 {
-    static const char *const keys[] = {"u8",  "i8",   "u16", "i16",   "u32",    "i32",   "f32", "bool",
-                                       "u64", "i64",  "f64", "words", "nested", "a.b.c", "0",   "string"};
+    static const char *const keys[] = {"u8",  "i8",  "u16", "i16",   "u32",    "i32",   "f32", "bool",
+                                       "u64", "i64", "f64", "words", "nested", "a.b.c", "0",   "string"};
     const char *text;
     double number;
     size_t length;
@@ -444,6 +448,7 @@ int main(int argc, char **argv)
     printf("%ld of %ld cases opened, at most %ld KiB of memory\n", opened, iterations, usage.ru_maxrss);
     fflush(stdout);
     require(usage.ru_maxrss < LARGEST_MEMORY, "too much memory");
-    require(iterations < 100 || (opened > 0 && opened < iterations), "mutation does nothing, or everything is refused");
+    require(iterations < 100 || (opened > 0 && opened < iterations),
+            "mutation does nothing, or everything is refused");
     return 0;
 }

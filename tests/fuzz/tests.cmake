@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Mutation loops over parsers of foreign bytes, always with sanitizers, whatever the preset: each program compiles
-# the parsers that it tests once more. Short in every run, long on demand (ctest -L long).
+# Mutation loops over parsers of foreign bytes, always with sanitizers, whatever the preset: each program
+# compiles the parsers that it tests once more. Short in every run, long on demand (ctest -L long).
 set(FUZZ_SANITIZERS -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
 file(GLOB FUZZ_MODEL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/analyzer/model/*.c

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Model files, in two ways. Without arguments: hostile and damaged files must give one clear line.
- * "dump-model|dump-arrays FILE VALUES": one JSON line per tensor on stdout, its values appended as f64 to VALUES, for model_test.py,
- * which compares with other implementations. "number|string|list FILE KEY": metadata.
+ * "dump-model|dump-arrays FILE VALUES": one JSON line per tensor on stdout, its values appended as f64 to
+ * VALUES, for model_test.py, which compares with other implementations. "number|string|list FILE KEY":
+ * metadata.
  */
 #include <math.h>
 #include <stdio.h>
@@ -37,7 +38,8 @@ static uint64_t element_count(int rank, const int64_t *shape)
     return count;
 }
 
-static void print_entry(const char *name, enum tt_dtype dtype, int rank, const int64_t *shape, uint64_t nbytes)
+static void print_entry(const char *name, enum tt_dtype dtype, int rank, const int64_t *shape,
+                        uint64_t nbytes)
 {
     cJSON *line = cJSON_CreateObject(), *list;
 
@@ -178,7 +180,8 @@ static void expect_refused(const char *name, const struct bytes *bytes, const ch
     const char *path = write_file(name, bytes);
     struct tt_model *model = tt_model_open(path, &error);
 
-    if (model || !strstr(error.message, words) || !strstr(error.message, name) || strchr(error.message, '\n')) {
+    if (model || !strstr(error.message, words) || !strstr(error.message, name) ||
+        strchr(error.message, '\n')) {
         fprintf(stderr, "%s: expected '%s', got: %s\n", name, words, model ? "a model" : error.message);
         failures++;
     }
@@ -210,20 +213,26 @@ static void test_safetensors_headers(void)
         {"{\"a\":1}", 0, "no string in 'dtype'"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}", 8, "not valid JSON"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 4, "truncated"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8, "other than shape times dtype"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8,
+         "other than shape times dtype"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,8]}}", 8, "whole number"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,8]}}", 8, "whole number"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1e300],\"data_offsets\":[0,8]}}", 8, "whole number"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}", 8, "overflows"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4503599627370496,1024],\"data_offsets\":[0,0]}}", 8, "shape times"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 8, "8 dimensions"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}", 8,
+         "overflows"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4503599627370496,1024],\"data_offsets\":[0,0]}}", 8,
+         "shape times"},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 8,
+         "8 dimensions"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,0]}}", 8, "no pair"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0]}}", 8, "no pair"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,9007199254740992]}}", 8, "truncated"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],"
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":["
+         "4],"
          "\"data_offsets\":[3,7]}}",
          8, "overlap"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":[4],"
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":["
+         "4],"
          "\"data_offsets\":[4,8]}}",
          8, "twice"},
         {"{\"\xff\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 8, "not UTF-8"},
@@ -243,7 +252,8 @@ static void test_safetensors_lengths(void)
     expect_refused("empty.safetensors", &bytes, "only 0 bytes");
     put_u64(&bytes, 1ull << 60);
     put(&bytes, "{}", 2);
-    expect_refused("long.safetensors", &bytes, "header length 1152921504606846976 exceeds the file's 10 bytes");
+    expect_refused("long.safetensors", &bytes,
+                   "header length 1152921504606846976 exceeds the file's 10 bytes");
     bytes.count = 0;
     put(&bytes, "version https://git-lfs.github.com/spec/v1\n", 43);
     expect_refused("pointer.safetensors", &bytes, "Git LFS pointer");
@@ -344,11 +354,16 @@ static void test_gguf_tensors(void)
         uint64_t offset;
         const char *words;
     } cases[] = {
-        {0, 4, 0, 0, "dimension is 0"},        {1ull << 63, 1, 0, 0, "dimension is 0 or above"},
-        {1ull << 40, 1ull << 40, 0, 0, "overflows"}, {1ull << 62, 1, 0, 0, "size in bytes overflows"},
-        {31, 1, 8, 0, "whole number of blocks"}, {8, 1, 5, 0, "ggml type 5"},
-        {8, 1, 4000000000u, 0, "ggml type 4000000000"}, {8, 1, 0, 3, "not aligned"},
-        {8, 1, 0, 32, "does not fit"},         {8, 1, 0, UINT64_MAX - 31, "does not fit"},
+        {0, 4, 0, 0, "dimension is 0"},
+        {1ull << 63, 1, 0, 0, "dimension is 0 or above"},
+        {1ull << 40, 1ull << 40, 0, 0, "overflows"},
+        {1ull << 62, 1, 0, 0, "size in bytes overflows"},
+        {31, 1, 8, 0, "whole number of blocks"},
+        {8, 1, 5, 0, "ggml type 5"},
+        {8, 1, 4000000000u, 0, "ggml type 4000000000"},
+        {8, 1, 0, 3, "not aligned"},
+        {8, 1, 0, 32, "does not fit"},
+        {8, 1, 0, UINT64_MAX - 31, "does not fit"},
         {9, 1, 0, 0, "does not fit"},
     };
 
@@ -472,14 +487,16 @@ static void test_q8_k(void)
     for (int i = 0; i < 256; i++)
         wrong += values[i] != (i - 128) * -0.375;
     CHECK(wrong == 0);
-    CHECK(tt_decode_f64(TT_C64, block, 1, values) == -1 && tt_decode_f64((enum tt_dtype)9999, block, 1, values) == -1);
+    CHECK(tt_decode_f64(TT_C64, block, 1, values) == -1 &&
+          tt_decode_f64((enum tt_dtype)9999, block, 1, values) == -1);
 }
 
 static void test_no_such_model(void)
 {
     struct tt_error error = {0};
 
-    CHECK(!tt_model_open("/nonexistent/model.gguf", &error) && strstr(error.message, "/nonexistent/model.gguf"));
+    CHECK(!tt_model_open("/nonexistent/model.gguf", &error) &&
+          strstr(error.message, "/nonexistent/model.gguf"));
     CHECK(!tt_model_open(folder, &error) && strstr(error.message, "neither"));
     CHECK(!tt_model_open("no-such-org/no-such-model", &error) && strstr(error.message, "cache"));
 }

@@ -41,14 +41,14 @@ static void write_model(const char *path)
     static uint16_t halves[COUNT];
     char header[1024];
     const unsigned long f32 = 4 * COUNT, f16 = 2 * COUNT;
-    uint64_t length = (uint64_t)snprintf(
-        header, sizeof header,
-        "{\"first\":{\"dtype\":\"F32\",\"shape\":[48,40],\"data_offsets\":[0,%lu]},"
-        "\"twin\":{\"dtype\":\"F32\",\"shape\":[1920],\"data_offsets\":[%lu,%lu]},"
-        "\"second\":{\"dtype\":\"F16\",\"shape\":[48,40],\"data_offsets\":[%lu,%lu]},"
-        "\"other\":{\"dtype\":\"F32\",\"shape\":[40,48],\"data_offsets\":[%lu,%lu]},"
-        "\"empty\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}",
-        f32, f32, 2 * f32, 2 * f32, 2 * f32 + f16, 2 * f32 + f16, 3 * f32 + f16);
+    uint64_t length =
+        (uint64_t)snprintf(header, sizeof header,
+                           "{\"first\":{\"dtype\":\"F32\",\"shape\":[48,40],\"data_offsets\":[0,%lu]},"
+                           "\"twin\":{\"dtype\":\"F32\",\"shape\":[1920],\"data_offsets\":[%lu,%lu]},"
+                           "\"second\":{\"dtype\":\"F16\",\"shape\":[48,40],\"data_offsets\":[%lu,%lu]},"
+                           "\"other\":{\"dtype\":\"F32\",\"shape\":[40,48],\"data_offsets\":[%lu,%lu]},"
+                           "\"empty\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}",
+                           f32, f32, 2 * f32, 2 * f32, 2 * f32 + f16, 2 * f32 + f16, 3 * f32 + f16);
     FILE *file = fopen(path, "wb");
 
     for (int i = 0; i < COUNT; i++)
@@ -115,7 +115,8 @@ static void test_transposed(struct tt_identity *identity)
     CHECK(found(identity, TT_F32, turned, sizeof turned, "other", TT_IDENTITY_TRANSPOSED, &match));
 }
 
-/* The conversion of llama checkpoints: row (head, half, i) of the file is row (head, i, half) of the operand. */
+/* The conversion of llama checkpoints: row (head, half, i) of the file is row (head, i, half) of the operand.
+ */
 static void test_permuted(struct tt_identity *identity)
 {
     static float moved[COUNT];
@@ -144,7 +145,8 @@ static void test_places(struct tt_identity *identity, const struct tt_model *mod
     struct tt_identity_match match;
     char name[256];
 
-    CHECK(tt_identity_at(identity, path, tensor->offset, &match) && match.tensor == tensor && match.element == 0);
+    CHECK(tt_identity_at(identity, path, tensor->offset, &match) && match.tensor == tensor &&
+          match.element == 0);
     CHECK(tt_identity_at(identity, path, tensor->offset + 82, &match) && match.tensor == tensor);
     CHECK(match.element == 41);
     CHECK(!tt_identity_at(identity, path, tensor->offset + 1, &match));

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files written by gguf, safetensors and numpy, read back through the analyzer: every value must agree bit for bit
-with what those libraries give. Exit 77 (skipped) where they are missing."""
+"""Files written by gguf, safetensors and numpy, read back through the analyzer: every value must agree bit for
+bit with what those libraries give. Exit 77 (skipped) where they are missing."""
 import json
 import os
 import subprocess
@@ -70,13 +70,16 @@ def awkward(random, shape):
     return values.astype(np.float32)
 
 
+F16_SCALES = {"Q4_0": [0], "Q5_0": [0], "Q8_0": [0], "IQ4_NL": [0], "IQ4_XS": [0], "Q4_1": [0, 2],
+              "Q5_1": [0, 2], "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2],
+              "Q6_K": [208]}  # bytes from the start of a block
+
+
 def random_blocks(random, kind, rows, columns):
     """Random codes under finite scales: reaches every code, which quantising real values does not."""
     block, size = gguf.GGML_QUANT_SIZES[kind]
     data = random.integers(0, 256, (rows, columns // block, size), dtype=np.uint8)
-    scales = {"Q4_0": [0], "Q5_0": [0], "Q8_0": [0], "IQ4_NL": [0], "IQ4_XS": [0], "Q4_1": [0, 2], "Q5_1": [0, 2],
-              "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}.get(kind.name, [])
-    for at in scales:
+    for at in F16_SCALES.get(kind.name, []):
         values = awkward(random, data.shape[:2]).clip(-6e4, 6e4).astype(np.float16)
         data[:, :, at:at + 2] = values[..., None].view(np.uint8)
     return data.reshape(rows, -1)
@@ -188,7 +191,8 @@ def test_cache(folder, random):
 
 def torch_tensors(random):
     kinds = {"f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
-             "f8_e4m3": torch.float8_e4m3fn, "f8_e5m2": torch.float8_e5m2, "i8": torch.int8, "u8": torch.uint8,
+             "f8_e4m3": torch.float8_e4m3fn, "f8_e5m2": torch.float8_e5m2, "i8": torch.int8,
+             "u8": torch.uint8,
              "i16": torch.int16, "i32": torch.int32, "i64": torch.int64, "bool": torch.bool,
              "u16": torch.uint16, "u32": torch.uint32, "u64": torch.uint64}
     tensors = {}
@@ -246,7 +250,8 @@ def test_shards(folder, random):
         save_file(parts[i], os.path.join(shards, f"model-0000{i + 1}-of-00002.safetensors"))
     write_index(shards, placed)
     compare(dump("model", shards), {n: ("f32", t.numpy()) for n, t in tensors.items()}, "shards")
-    for wrong, words in (({"layer.9": placed["layer.0"]}, "layer.9"), ({"layer.0": "../x.safetensors"}, "plain file"),
+    for wrong, words in (({"layer.9": placed["layer.0"]}, "layer.9"),
+                         ({"layer.0": "../x.safetensors"}, "plain file"),
                          ({"layer.0": "a\nb.safetensors"}, "plain file"), ({"layer.0": 3}, "plain file"),
                          ({"layer.0": "gone.safetensors"}, "gone.safetensors")):
         write_index(shards, {**placed, **wrong})
