@@ -30,7 +30,7 @@ static int open_regular(const char *path, uint64_t *size, struct tt_error *error
 
 struct tt_file *tt_file_map(const char *path, struct tt_error *error)
 {
-    uint64_t size;
+    uint64_t size = 0;
     char real[PATH_MAX];
     void *data = NULL;
     int fd = open_regular(path, &size, error);

@@ -126,8 +126,8 @@ static int skip_items(struct cursor *cursor, enum tt_gguf_type type, uint64_t co
 
 static int skip_nested(struct cursor *cursor, int depth)
 {
-    enum tt_gguf_type type;
-    uint64_t count;
+    enum tt_gguf_type type = TT_GGUF_U8;
+    uint64_t count = 0;
 
     if (depth == DEEPEST_ARRAY)
         return damaged(cursor, "arrays nested deeper than 4");

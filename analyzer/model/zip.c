@@ -138,7 +138,7 @@ static int take_member(const struct tt_file *file, uint64_t *at, struct tt_zip_m
 int tt_zip_list(const struct tt_file *file, struct tt_zip_member **members, size_t *count,
                 struct tt_error *error)
 {
-    struct directory directory;
+    struct directory directory = {0};
     uint64_t total = 0;
     int rc = find_directory(file, &directory, error);
 
