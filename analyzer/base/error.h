@@ -22,6 +22,14 @@ struct tt_error {
 int tt_fail(struct tt_error *error, enum tt_error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Shows the compiler the -1, which it needs to see that what a function sets on success is set. */
+static inline int tt_failed(int result)
+{
+    (void)result;
+    return -1;
+}
+#define tt_fail(...) tt_failed(tt_fail(__VA_ARGS__))
+
 /* Aborting allocators would lose work in progress nowhere in an offline tool: these exit(2) with a line. */
 void *tt_alloc(size_t bytes);                 /* zeroed */
 void *tt_alloc_array(size_t count, size_t size); /* zeroed, checked product */
