@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 
-static int read_whole(const char *path, struct tt_text *text, struct tt_error *error)
+static int read_whole(const char *path, struct tt_string *text, struct tt_error *error)
 {
     char block[65536];
     size_t count;
@@ -20,7 +20,7 @@ static int read_whole(const char *path, struct tt_text *text, struct tt_error *e
     if (!file)
         return tt_fail(error, TT_EINPUT, "%s: %s", path, strerror(errno));
     while ((count = fread(block, 1, sizeof block, file)) > 0)
-        tt_text_add_bytes(text, block, count);
+        tt_string_add_bytes(text, block, count);
     int failed = ferror(file);
     int reason = errno;
     fclose(file);
@@ -37,7 +37,7 @@ static int line_of(const char *text, const char *place)
 
 cJSON *tt_json_read(const char *path, struct tt_error *error)
 {
-    struct tt_text text = {0};
+    struct tt_string text = {0};
     const char *end = NULL;
     cJSON *document = NULL;
     if (read_whole(path, &text, error) != 0)
@@ -48,7 +48,7 @@ cJSON *tt_json_read(const char *path, struct tt_error *error)
     else if (!document)
         tt_fail(error, TT_EINPUT, "%s:%d: not valid JSON", path, line_of(text.text, end));
 done:
-    tt_text_free(&text);
+    tt_string_free(&text);
     return document;
 }
 

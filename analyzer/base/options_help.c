@@ -13,19 +13,19 @@
 
 static void print_option(FILE *out, const struct tt_option *option, int width)
 {
-    struct tt_text left = {0};
+    struct tt_string left = {0};
     if (option->letter)
-        tt_text_add(&left, "  -%c, --%s", option->letter, option->name);
+        tt_string_add(&left, "  -%c, --%s", option->letter, option->name);
     else
-        tt_text_add(&left, "      --%s", option->name);
+        tt_string_add(&left, "      --%s", option->name);
     if (option->argument)
-        tt_text_add(&left, option->implied ? "[=%s]" : " %s", option->argument);
+        tt_string_add(&left, option->implied ? "[=%s]" : " %s", option->argument);
     if (left.length + 2 > HELP_COLUMN)
         fprintf(out, "%s\n%*s", left.text, HELP_COLUMN, "");
     else
         fprintf(out, "%-*s", HELP_COLUMN, left.text);
     tt_print_wrapped(out, option->help, HELP_COLUMN, width);
-    tt_text_free(&left);
+    tt_string_free(&left);
 }
 
 static bool declares(const struct tt_option *table, const char *name)

@@ -96,16 +96,16 @@ static bool is_blas(const char *symbol)
 /* `folders` with $ORIGIN replaced by the folder of `file`; NULL for NULL. */
 static char *expand_origin(const char *folders, const char *file)
 {
-    struct tt_text text = {0};
+    struct tt_string text = {0};
     const char *slash = strrchr(file, '/');
     if (!folders)
         return NULL;
     for (const char *at = folders; *at;) {
         size_t token = strncmp(at, "$ORIGIN", 7) == 0 ? 7 : strncmp(at, "${ORIGIN}", 9) == 0 ? 9 : 0;
         if (token)
-            tt_text_add(&text, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
+            tt_string_add(&text, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
         else
-            tt_text_add_bytes(&text, at, 1);
+            tt_string_add_bytes(&text, at, 1);
         at += token ? token : 1;
     }
     return text.text;

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,6 +252,42 @@ const char *tt_select_key_name(enum tt_select_key key)
     return keys[key].name;
 }
 
+static void add_item(struct tt_string *text, const struct item *item)
+{
+    if (item->glob)
+        tt_string_add(text, "%s", item->glob);
+    else if (item->last == item->first)
+        tt_string_add(text, "%" PRId64, item->first);
+    else if (item->last == INT64_MAX)
+        tt_string_add(text, "%" PRId64 "-", item->first);
+    else
+        tt_string_add(text, "%" PRId64 "-%" PRId64, item->first, item->last);
+}
+
+char *tt_select_plain(const struct tt_select *select)
+{
+    static const char *const spelled[] = {"=", "!=", "<", "<=", ">", ">="};
+    struct tt_string text = {0};
+    for (size_t t = 0; t < select->nterms; t++) {
+        const struct term *term = &select->terms[t];
+        tt_string_add(&text, "%s%s%s", t ? "," : "", keys[term->key].name, spelled[term->comparison]);
+        for (size_t i = 0; i < term->nitems; i++) {
+            tt_string_add(&text, "%s", i ? "," : "");
+            add_item(&text, &term->items[i]);
+        }
+    }
+    return text.text;
+}
+
+bool tt_select_from_end(const struct tt_select *select, enum tt_select_key key)
+{
+    for (size_t t = 0; select && t < select->nterms; t++)
+        for (size_t i = 0; select->terms[t].key == key && i < select->terms[t].nitems; i++)
+            if (select->terms[t].items[i].first < 0 || select->terms[t].items[i].last < 0)
+                return true;
+    return false;
+}
+
 /* Bound of an item with negative numbers counted from the end; false when there is no end to count from. */
 static bool resolve(int64_t bound, int64_t total, int64_t *resolved)
 {
@@ -330,10 +367,10 @@ bool tt_select_match(const struct tt_select *select, const struct tt_select_subj
 
 char *tt_select_unknown(const struct tt_select *select, uint32_t known)
 {
-    struct tt_text list = {0};
+    struct tt_string list = {0};
     uint32_t missing = tt_select_mentions(select) & ~known;
     for (int key = 0; key < TT_SELECT_KEY_COUNT; key++)
         if (missing & (1u << key))
-            tt_text_add(&list, "%s%s", list.length ? ", " : "", keys[key].name);
+            tt_string_add(&list, "%s%s", list.length ? ", " : "", keys[key].name);
     return list.text;
 }

@@ -53,6 +53,12 @@ struct tt_select;
 struct tt_select *tt_select_parse(const char *text, struct tt_error *error);
 void tt_select_free(struct tt_select *select);
 
+/* The selection in its plainest form, one term a key and operator, only ',' between items: what a tap parses.
+ * Owned by the caller. */
+char *tt_select_plain(const struct tt_select *select);
+/* A term on `key` counts from the end (-1: the last). */
+bool tt_select_from_end(const struct tt_select *select, enum tt_select_key key);
+
 /* Which keys the selection mentions: bit 1 << enum tt_select_key. A NULL selection mentions none. */
 uint32_t tt_select_mentions(const struct tt_select *select);
 const char *tt_select_key_name(enum tt_select_key key);

@@ -113,7 +113,7 @@ bool tt_parse_size(const char *text, uint64_t *bytes)
     return true;
 }
 
-static void reserve(struct tt_text *text, size_t more)
+static void reserve(struct tt_string *text, size_t more)
 {
     size_t needed = text->length + more + 1;
     if (needed <= text->capacity)
@@ -122,7 +122,7 @@ static void reserve(struct tt_text *text, size_t more)
     text->text = tt_grow(text->text, text->capacity, 1);
 }
 
-void tt_text_add_bytes(struct tt_text *text, const char *bytes, size_t count)
+void tt_string_add_bytes(struct tt_string *text, const char *bytes, size_t count)
 {
     reserve(text, count);
     memcpy(text->text + text->length, bytes, count);
@@ -130,7 +130,7 @@ void tt_text_add_bytes(struct tt_text *text, const char *bytes, size_t count)
     text->text[text->length] = 0;
 }
 
-void tt_text_add(struct tt_text *text, const char *format, ...)
+void tt_string_add(struct tt_string *text, const char *format, ...)
 {
     va_list arguments, again;
     va_start(arguments, format);
@@ -145,10 +145,10 @@ void tt_text_add(struct tt_text *text, const char *format, ...)
     va_end(arguments);
 }
 
-void tt_text_free(struct tt_text *text)
+void tt_string_free(struct tt_string *text)
 {
     free(text->text);
-    *text = (struct tt_text){0};
+    *text = (struct tt_string){0};
 }
 
 void tt_print_wrapped(FILE *out, const char *text, int column, int width)

@@ -23,13 +23,13 @@ bool tt_parse_integer(const char *text, int64_t *value);
 bool tt_parse_number(const char *text, double *value); /* finite only */
 
 /* A string that grows. Zero-initialise; `text` is NULL until the first addition. */
-struct tt_text {
+struct tt_string {
     char *text;
     size_t length, capacity;
 };
-void tt_text_add(struct tt_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void tt_text_add_bytes(struct tt_text *text, const char *bytes, size_t count);
-void tt_text_free(struct tt_text *text);
+void tt_string_add(struct tt_string *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tt_string_add_bytes(struct tt_string *text, const char *bytes, size_t count);
+void tt_string_free(struct tt_string *text);
 
 /* Prints one paragraph and a line end, breaking at blanks before `width`; the cursor stands at `column`,
  * where further lines start too. */

@@ -30,14 +30,14 @@ static void add(struct tt_gaps *gaps, char *line)
 
 static void add_loss(struct tt_gaps *gaps, const struct tt_loss *loss)
 {
-    struct tt_text line = {0};
-    tt_text_add(&line, "%s", loss->what);
+    struct tt_string line = {0};
+    tt_string_add(&line, "%s", loss->what);
     if (loss->count)
-        tt_text_add(&line, ", %s times", tt_count(loss->count).text);
+        tt_string_add(&line, ", %s times", tt_count(loss->count).text);
     if (loss->bytes)
-        tt_text_add(&line, ", %s", tt_bytes(loss->bytes).text);
+        tt_string_add(&line, ", %s", tt_bytes(loss->bytes).text);
     if (loss->detail && *loss->detail)
-        tt_text_add(&line, ": %s", loss->detail);
+        tt_string_add(&line, ": %s", loss->detail);
     add(gaps, line.text);
 }
 

@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "commands/summary.h"
-#include "report/table.h"
+#include "report/sheet.h"
 
 /* Libraries that compute; the others of a process are noise here. */
 static const char *const computing_libraries[] = {
@@ -44,7 +45,7 @@ static void print_models(const struct tt_term *term, const struct tt_capture *ca
 {
     const char *key = "model files";
     const cJSON *entry;
-    cJSON_ArrayForEach (entry, member(capture, "models")) {
+    cJSON_ArrayForEach (entry, member(capture, "model_files")) {
         struct stat info;
         const char *path = path_of(entry);
         if (!path)
@@ -87,11 +88,11 @@ static void print_problems(const struct tt_term *term, const struct tt_capture *
 /* "data 120 (1.2 MiB), file 30 (4 MiB)" */
 static char *kept_line(const struct tt_summary *summary)
 {
-    struct tt_text line = {0};
+    struct tt_string line = {0};
     for (int kept = 1; kept < TT_KEPT_COUNT; kept++)
         if (summary->kept[kept])
-            tt_text_add(&line, "%s%s %s (%s)", line.length ? ", " : "", tt_kept_name((enum tt_kept)kept),
-                        tt_count(summary->kept[kept]).text, tt_bytes(summary->kept_bytes[kept]).text);
+            tt_string_add(&line, "%s%s %s (%s)", line.length ? ", " : "", tt_kept_name((enum tt_kept)kept),
+                          tt_count(summary->kept[kept]).text, tt_bytes(summary->kept_bytes[kept]).text);
     return line.text ? line.text : tt_strdup("nothing");
 }
 
@@ -130,26 +131,48 @@ static void print_routines(const struct tt_term *term, const struct tt_summary *
         {"epochs", TT_RIGHT, TT_PLAIN, true},  {"operands", TT_RIGHT, TT_PLAIN, true},
         {"bytes", TT_RIGHT, TT_PLAIN, true},
     };
-    struct tt_table *table = tt_table_new(columns, sizeof columns / sizeof *columns);
+    struct tt_sheet *table = tt_sheet_new(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < summary->nroutines; i++) {
         const struct tt_routine_summary *routine = &summary->routines[i];
-        tt_table_cell(table, "%s", routine->tap);
-        tt_table_cell(table, "%s", routine->op);
-        tt_table_cell(table, "%s", routine->routine);
-        tt_table_cell(table, "%s", tt_count(routine->calls).text);
+        tt_sheet_cell(table, "%s", routine->tap);
+        tt_sheet_cell(table, "%s", routine->op);
+        tt_sheet_cell(table, "%s", routine->routine);
+        tt_sheet_cell(table, "%s", tt_count(routine->calls).text);
         if (routine->first_epoch == routine->last_epoch)
-            tt_table_cell(table, "%llu", (unsigned long long)routine->first_epoch);
+            tt_sheet_cell(table, "%llu", (unsigned long long)routine->first_epoch);
         else
-            tt_table_cell(table, "%llu-%llu", (unsigned long long)routine->first_epoch,
+            tt_sheet_cell(table, "%llu-%llu", (unsigned long long)routine->first_epoch,
                           (unsigned long long)routine->last_epoch);
-        tt_table_cell(table, "%s", tt_count(routine->operands).text);
-        tt_table_cell(table, "%s", tt_bytes(routine->bytes).text);
+        tt_sheet_cell(table, "%s", tt_count(routine->operands).text);
+        tt_sheet_cell(table, "%s", tt_bytes(routine->bytes).text);
     }
-    if (tt_table_rows(table)) {
+    if (tt_sheet_rows(table)) {
         fputc('\n', term->out);
-        tt_table_print(table, term);
+        tt_sheet_print(table, term);
     }
-    tt_table_free(table);
+    tt_sheet_free(table);
+}
+
+/* Seconds since 1970, shown in local time. */
+static void print_started(const struct tt_term *term, const cJSON *started)
+{
+    char text[64];
+    struct tm parts;
+    time_t seconds = cJSON_IsNumber(started) ? (time_t)started->valuedouble : 0;
+    if (seconds && localtime_r(&seconds, &parts) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts))
+        tt_fact(term, "started", "%s", text);
+}
+
+/* Settings that restrict what was kept; nothing where all are at their defaults. */
+static void print_settings(const struct tt_term *term, const struct tt_capture *capture)
+{
+    static const char *const settings[] = {"select", "passes"};
+    const char *level = tt_manifest_text(capture, "level", "data");
+    if (strcmp(level, "data") != 0)
+        tt_fact(term, "level", "%s", level);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (tt_manifest_text(capture, settings[i], NULL))
+            tt_fact(term, settings[i], "%s", tt_manifest_text(capture, settings[i], NULL));
 }
 
 static void print_capture(const struct tt_term *term, const struct tt_capture *capture,
@@ -157,7 +180,6 @@ static void print_capture(const struct tt_term *term, const struct tt_capture *c
 {
     char *command = tt_manifest_command(capture);
     const cJSON *pid = member(capture, "pid");
-    const char *started = tt_manifest_text(capture, "started", NULL);
     tt_heading(term, "%s", tt_capture_path(capture));
     if (cJSON_IsNumber(pid))
         tt_fact(term, "program", "%s, process %.0f", tt_manifest_text(capture, "program", "unknown"),
@@ -166,9 +188,9 @@ static void print_capture(const struct tt_term *term, const struct tt_capture *c
         tt_fact(term, "program", "%s", tt_manifest_text(capture, "program", "unknown"));
     if (*command)
         tt_fact(term, "command", "%s", command);
-    if (started)
-        tt_fact(term, "started", "%s", started);
+    print_started(term, member(capture, "started"));
     tt_fact(term, "path", "%s", tt_manifest_text(capture, "path", "unaltered"));
+    print_settings(term, capture);
     print_models(term, capture);
     print_libraries(term, capture);
     print_contents(term, summary);

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "commands/summary.h"
 #include "commands/tensor_name.h"
-#include "report/table.h"
+#include "report/sheet.h"
 
 #define BIT(key) (1u << TT_SELECT_##key)
 /* What a listing without a map knows; passes are the tap's epochs here. */
@@ -21,7 +21,7 @@
 
 struct listing {
     const struct tt_context *context;
-    struct tt_table *table; /* or */
+    struct tt_sheet *table; /* or */
     cJSON *list;
     int64_t epochs; /* for pass=-1 */
 };
@@ -46,35 +46,35 @@ static bool selected(const struct listing *listing, const struct tt_recorded_cal
     return tt_select_match(listing->context->select, &subject);
 }
 
-static void add_statistics(struct tt_table *table, const struct tt_stats *stats)
+static void add_statistics(struct tt_sheet *table, const struct tt_stats *stats)
 {
     uint64_t nonfinite = stats->nan + stats->inf;
-    tt_table_cell(table, "%s", stats->valid ? tt_real(stats->min).text : "");
-    tt_table_cell(table, "%s", stats->valid ? tt_real(stats->max).text : "");
-    tt_table_cell(table, "%s", stats->valid ? tt_real(stats->mean).text : "");
-    tt_table_cell(table, "%s", stats->valid ? tt_real(stats->rms).text : "");
-    tt_table_cell(table, "%s", stats->valid && nonfinite ? tt_count(nonfinite).text : "");
+    tt_sheet_cell(table, "%s", stats->valid ? tt_real(stats->min).text : "");
+    tt_sheet_cell(table, "%s", stats->valid ? tt_real(stats->max).text : "");
+    tt_sheet_cell(table, "%s", stats->valid ? tt_real(stats->mean).text : "");
+    tt_sheet_cell(table, "%s", stats->valid ? tt_real(stats->rms).text : "");
+    tt_sheet_cell(table, "%s", stats->valid && nonfinite ? tt_count(nonfinite).text : "");
 }
 
-static void add_row(struct tt_table *table, const struct tt_recorded_call *call,
+static void add_row(struct tt_sheet *table, const struct tt_recorded_call *call,
                     const struct tt_operand *operand)
 {
-    tt_table_cell(table, "%s", tt_tensor_name_of(call, operand).text);
-    tt_table_cell(table, "%" PRIu64, call->epoch);
-    tt_table_cell(table, "%s", call->op);
-    tt_table_cell(table, "%s", call->routine);
-    tt_table_cell(table, "%s", tt_dtype_info(operand->dtype)->name);
-    tt_table_cell(table, "%s", tt_shape(operand->shape, operand->rank).text);
-    tt_table_cell(table, "%s", tt_kept_name(operand->kept));
+    tt_sheet_cell(table, "%s", tt_tensor_name_of(call, operand).text);
+    tt_sheet_cell(table, "%" PRIu64, call->epoch);
+    tt_sheet_cell(table, "%s", call->op);
+    tt_sheet_cell(table, "%s", call->routine);
+    tt_sheet_cell(table, "%s", tt_dtype_info(operand->dtype)->name);
+    tt_sheet_cell(table, "%s", tt_shape(operand->shape, operand->rank).text);
+    tt_sheet_cell(table, "%s", tt_kept_name(operand->kept));
     if (operand->kept >= TT_KEPT_FILTERED)
-        tt_table_style(table, TT_YELLOW);
+        tt_sheet_style(table, TT_YELLOW);
     add_statistics(table, &operand->stats);
     const uint8_t *digest = operand->digest.bytes;
     if (operand->has_digest)
-        tt_table_cell(table, "%02x%02x%02x%02x%s", digest[0], digest[1], digest[2], digest[3],
+        tt_sheet_cell(table, "%02x%02x%02x%02x%s", digest[0], digest[1], digest[2], digest[3],
                       operand->repeat_sampled ? "~" : "");
     else
-        tt_table_cell(table, "%s", "");
+        tt_sheet_cell(table, "%s", "");
 }
 
 static const struct tt_column columns[] = {
@@ -119,14 +119,14 @@ static int list_path(struct tt_context *context, const char *path, bool several,
         listing.list = cJSON_AddArrayToObject(entry, "tensors");
         cJSON_AddItemToArray(captures, entry);
     } else {
-        listing.table = tt_table_new(columns, sizeof columns / sizeof *columns);
+        listing.table = tt_sheet_new(columns, sizeof columns / sizeof *columns);
     }
     list_capture(&listing, capture);
     if (listing.table && several)
         tt_heading(&term, "%s", path);
-    if (listing.table && tt_table_rows(listing.table))
-        tt_table_print(listing.table, &term);
-    tt_table_free(listing.table);
+    if (listing.table && tt_sheet_rows(listing.table))
+        tt_sheet_print(listing.table, &term);
+    tt_sheet_free(listing.table);
     tt_capture_close(capture);
     return 0;
 }

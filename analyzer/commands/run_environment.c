@@ -156,8 +156,8 @@ static int check_passes(const char *text, struct tt_error *error)
 static const struct {
     const char *option, *variable;
 } variables[] = {
-    {"mode", "TENSORTAP_MODE"},         {"select", "TENSORTAP_SELECT"}, {"passes", "TENSORTAP_PASSES"},
-    {"programs", "TENSORTAP_PROGRAMS"}, {"live", "TENSORTAP_LIVE"},     {"stack", "TENSORTAP_STACK"},
+    {"mode", "TENSORTAP_MODE"}, {"passes", "TENSORTAP_PASSES"}, {"programs", "TENSORTAP_PROGRAMS"},
+    {"live", "TENSORTAP_LIVE"}, {"stack", "TENSORTAP_STACK"},
 };
 
 static void set_variables(const struct tt_context *context)
@@ -167,6 +167,11 @@ static void set_variables(const struct tt_context *context)
         if (text)
             setenv(variables[i].variable, text, 1);
     }
+    if (context->select) {
+        char *plain = tt_select_plain(context->select);
+        setenv("TENSORTAP_SELECT", plain, 1);
+        free(plain);
+    }
     if (tt_option_flag(context->options, "limit")) {
         char bytes[24];
         snprintf(bytes, sizeof bytes, "%lld", (long long)tt_option_integer(context->options, "limit", 0));
@@ -174,11 +179,27 @@ static void set_variables(const struct tt_context *context)
     }
 }
 
+/* What the tap cannot know: how many passes there will be. */
+static int check_select(const struct tt_select *select, struct tt_error *error)
+{
+    static const enum tt_select_key counted[] = {TT_SELECT_PASS, TT_SELECT_EPOCH};
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
+        if (tt_select_from_end(select, counted[i]))
+            return tt_fail(
+                error, TT_EINPUT,
+                "--select: %s counts from the end, which is not known while the program runs; capture more "
+                "and select afterwards",
+                tt_select_key_name(counted[i]));
+    return 0;
+}
+
 int tt_run_arm(struct tt_context *context, char **directory)
 {
     const char *chosen = context->output ? context->output : getenv("TENSORTAP_OUT");
     const char *passes = tt_option_text(context->options, "passes");
     if (passes && check_passes(passes, &context->error) != 0)
+        return -1;
+    if (check_select(context->select, &context->error) != 0)
         return -1;
     *directory = prepare_directory(chosen && *chosen ? chosen : ".", &context->error);
     if (!*directory || preload(&context->error) != 0)

@@ -12,14 +12,14 @@
 #include "base/program.h"
 #include "base/text.h"
 #include "commands/summary.h"
-#include "report/table.h"
+#include "report/sheet.h"
 
 #define MOST_SHOWN 12 /* captures listed one by one */
 
 /* "matmul 128, dot 12": calls by op. */
 static char *ops_line(const struct tt_summary *summary)
 {
-    struct tt_text line = {0};
+    struct tt_string line = {0};
     for (size_t i = 0; i < summary->nroutines; i++) {
         const char *op = summary->routines[i].op;
         uint64_t calls = 0;
@@ -30,7 +30,7 @@ static char *ops_line(const struct tt_summary *summary)
             calls += same ? summary->routines[k].calls : 0;
         }
         if (!told)
-            tt_text_add(&line, "%s%s %s", line.length ? ", " : "", op, tt_count(calls).text);
+            tt_string_add(&line, "%s%s %s", line.length ? ", " : "", op, tt_count(calls).text);
     }
     return line.text ? line.text : tt_strdup("no call");
 }

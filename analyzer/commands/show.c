@@ -49,9 +49,9 @@ static void print_origin(const struct tt_term *term, const struct shown *shown)
 {
     const struct tt_recorded_call *call = shown->found.call;
     const struct tt_operand *operand = shown->found.operand;
-    struct tt_text strides = {0};
+    struct tt_string strides = {0};
     for (int i = 0; i < operand->rank; i++)
-        tt_text_add(&strides, "%s%" PRId64, i ? "," : "", operand->strides[i]);
+        tt_string_add(&strides, "%s%" PRId64, i ? "," : "", operand->strides[i]);
     tt_heading(term, "%s", tt_tensor_name_of(call, operand).text);
     tt_fact(term, "call", "%" PRIu64 " %s (%s, %s), epoch %" PRIu64 ", thread %" PRIu64, call->id,
             call->routine, call->op, call->tap, call->epoch, call->thread);
@@ -61,7 +61,7 @@ static void print_origin(const struct tt_term *term, const struct shown *shown)
     tt_fact(term, "type", "%s [%s], strides [%s], %s", tt_dtype_info(operand->dtype)->name,
             tt_shape(operand->shape, operand->rank).text, strides.text ? strides.text : "",
             tt_bytes(tt_operand_bytes(operand)).text);
-    tt_text_free(&strides);
+    tt_string_free(&strides);
     if (operand->file)
         tt_fact(term, "kept", "in %s at byte %" PRIu64, operand->file, operand->file_offset);
     else

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "report/table.h"
+#include "report/sheet.h"
 
 #define MOST_ROWS      10 /* shown: this many, or else */
 #define MOST_COLUMNS   8
@@ -85,17 +85,17 @@ static int64_t place(uint64_t k, uint64_t extent, uint64_t shown, uint64_t borde
     return k == border ? -1 : (int64_t)(extent - (shown - k));
 }
 
-static void add_row(struct tt_table *table, const double *row, uint64_t columns, uint64_t shown)
+static void add_row(struct tt_sheet *table, const double *row, uint64_t columns, uint64_t shown)
 {
     for (uint64_t k = 0; k < shown; k++) {
         int64_t column = place(k, columns, shown, BORDER_COLUMNS);
-        tt_table_cell(table, "%s", column < 0 || !row ? "..." : tt_real(row[column]).text);
+        tt_sheet_cell(table, "%s", column < 0 || !row ? "..." : tt_real(row[column]).text);
         if (column < 0 || !row)
-            tt_table_style(table, TT_DIM);
+            tt_sheet_style(table, TT_DIM);
         else if (!isfinite(row[column]))
-            tt_table_style(table, TT_RED);
+            tt_sheet_style(table, TT_RED);
         else if (row[column] == 0)
-            tt_table_style(table, TT_DIM);
+            tt_sheet_style(table, TT_DIM);
     }
 }
 
@@ -127,17 +127,17 @@ void tt_values_print(const struct tt_term *term, const double *values, const int
     uint64_t shown = all || columns <= MOST_COLUMNS ? columns : 2 * BORDER_COLUMNS + 1;
     char *titles;
     struct tt_column *made = make_columns(columns, shown, &titles);
-    struct tt_table *table = tt_table_new(made, shown + 1);
+    struct tt_sheet *table = tt_sheet_new(made, shown + 1);
     for (uint64_t k = 0; k < shown_rows; k++) {
         int64_t row = place(k, rows, shown_rows, BORDER_ROWS);
-        tt_table_cell(table, "%s",
+        tt_sheet_cell(table, "%s",
                       row < 0    ? ""
                       : rank > 1 ? tt_index_text((uint64_t)row, shape, rank - 1).text
                                  : "");
         add_row(table, row < 0 ? NULL : values + (uint64_t)row * columns, columns, shown);
     }
-    tt_table_print(table, term);
-    tt_table_free(table);
+    tt_sheet_print(table, term);
+    tt_sheet_free(table);
     free(made);
     free(titles);
 }

@@ -241,6 +241,16 @@ static void test_select_refusals(void)
     }
 }
 
+static void test_select_plain(void)
+{
+    struct tt_select *select = select_of("layer=0-1+3|5-,op=mat*,layer=7,size>=64K,role!=a|b,token=-3--1");
+    char *plain = tt_select_plain(select);
+    CHECK(strcmp(plain, "layer=0-1,3,5-,7,op=mat*,size>=65536,role!=a,b,token=-3--1") == 0);
+    CHECK(tt_select_from_end(select, TT_SELECT_TOKEN) && !tt_select_from_end(select, TT_SELECT_LAYER));
+    free(plain);
+    tt_select_free(select);
+}
+
 static void test_text(void)
 {
     static const char *const words[] = {"info", "ls", "show", "verify", "run"};
@@ -275,6 +285,7 @@ int main(void)
     test_select_words();
     test_select_subject();
     test_select_refusals();
+    test_select_plain();
     test_text();
     test_json_numbers();
     return failures != 0;

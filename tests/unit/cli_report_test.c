@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "report/picture.h"
-#include "report/table.h"
+#include "report/sheet.h"
 #include "report/values.h"
 
 static int failures;
@@ -53,14 +53,14 @@ static void test_numbers(void)
 }
 
 /* What a table prints; owned by the caller. */
-static char *print_table(const struct tt_table *table, int width, bool markdown)
+static char *print_table(const struct tt_sheet *table, int width, bool markdown)
 {
     char *text;
     size_t length;
     FILE *out = open_memstream(&text, &length);
     struct tt_term term = tt_term_open(out, false, markdown);
     term.width = width;
-    tt_table_print(table, &term);
+    tt_sheet_print(table, &term);
     fclose(out);
     return text;
 }
@@ -74,9 +74,9 @@ static void test_table(void)
         {"spare", TT_LEFT, TT_PLAIN, true},
     };
     static const char *const cells[] = {"a|b", "", "1", "x", "µ", "", "1234", ""};
-    struct tt_table *table = tt_table_new(columns, 4);
+    struct tt_sheet *table = tt_sheet_new(columns, 4);
     for (size_t i = 0; i < 8; i++)
-        tt_table_cell(table, "%s", cells[i]);
+        tt_sheet_cell(table, "%s", cells[i]);
     char *wide = print_table(table, 0, false), *narrow = print_table(table, 14, false),
          *md = print_table(table, 0, true);
     check_text(wide, "  name     n  spare\n  a|b      1  x\n  µ     1234\n");
@@ -85,7 +85,7 @@ static void test_table(void)
     free(wide);
     free(narrow);
     free(md);
-    tt_table_free(table);
+    tt_sheet_free(table);
 }
 
 static void test_moments(void)

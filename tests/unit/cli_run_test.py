@@ -67,11 +67,11 @@ def test_document(folder):
 def test_environment(folder):
     out = os.path.join(folder, "made", "deep")
     done = run(folder, "-q", "-o", out, "--mode", "stats", "--limit", "1.5K", "--passes", "0-3,7", "--select",
-               "op=matmul", "--programs", "a*", "--live", "--stack=9", "env",
+               "op=mat*|dot,role!=a", "--programs", "a*", "--live", "--stack=9", "env",
                env=environment(folder, LD_PRELOAD="/x/first.so"))
     found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     expected = {"TENSORTAP_OUT": out, "TENSORTAP_MODE": "stats", "TENSORTAP_LIMIT": "1536", "TENSORTAP_PASSES": "0-3,7",
-                "TENSORTAP_SELECT": "op=matmul", "TENSORTAP_PROGRAMS": "a*", "TENSORTAP_LIVE": "1",
+                "TENSORTAP_SELECT": "op=mat*,dot,role!=a", "TENSORTAP_PROGRAMS": "a*", "TENSORTAP_LIVE": "1",
                 "TENSORTAP_STACK": "9"}
     for key, value in expected.items():
         check(found.get(key) == value, f"{key} is {found.get(key)!r}")
@@ -85,7 +85,7 @@ def test_set_up_failures(folder):
     open(plain, "w").close()
     closed = os.path.join(folder, "closed")
     os.mkdir(closed, 0o500)
-    refused = [["-o", plain], ["-o", "/proc/none"], ["--passes", "3-x"], ["--select", "layer=x"], ["--limit", "many"],
+    refused = [["-o", plain], ["-o", "/proc/none"], ["--passes", "3-x"], ["--select", "layer=x"], ["--select", "pass=-1"], ["--limit", "many"],
                ["--nothing"]]
     if os.geteuid() != 0:
         refused.append(["-o", closed])

@@ -2,7 +2,7 @@
  *
  * All cells lie in one text, so that a listing of a hundred thousand tensors costs no allocation a cell.
  */
-#include "report/table.h"
+#include "report/sheet.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -20,32 +20,32 @@ struct cell {
     enum tt_style style;
 };
 
-struct tt_table {
+struct tt_sheet {
     const struct tt_column *columns;
     size_t ncolumns;
     struct cell *cells;
     size_t ncells, capacity;
-    struct tt_text text;
+    struct tt_string text;
 };
 
-struct tt_table *tt_table_new(const struct tt_column *columns, size_t ncolumns)
+struct tt_sheet *tt_sheet_new(const struct tt_column *columns, size_t ncolumns)
 {
-    struct tt_table *table = tt_alloc(sizeof *table);
+    struct tt_sheet *table = tt_alloc(sizeof *table);
     table->columns = columns;
     table->ncolumns = ncolumns;
     return table;
 }
 
-void tt_table_free(struct tt_table *table)
+void tt_sheet_free(struct tt_sheet *table)
 {
     if (!table)
         return;
-    tt_text_free(&table->text);
+    tt_string_free(&table->text);
     free(table->cells);
     free(table);
 }
 
-void tt_table_cell(struct tt_table *table, const char *format, ...)
+void tt_sheet_cell(struct tt_sheet *table, const char *format, ...)
 {
     char text[512];
     va_list arguments;
@@ -56,7 +56,7 @@ void tt_table_cell(struct tt_table *table, const char *format, ...)
                         .style = table->columns[table->ncells % table->ncolumns].style};
     cell.bytes = length < 0 ? 0 : (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
     cell.columns = tt_columns(text, cell.bytes);
-    tt_text_add_bytes(&table->text, text, cell.bytes);
+    tt_string_add_bytes(&table->text, text, cell.bytes);
     if (table->ncells == table->capacity) {
         table->capacity = table->capacity ? 2 * table->capacity : 64;
         table->cells = tt_grow(table->cells, table->capacity, sizeof cell);
@@ -64,19 +64,19 @@ void tt_table_cell(struct tt_table *table, const char *format, ...)
     table->cells[table->ncells++] = cell;
 }
 
-void tt_table_style(struct tt_table *table, enum tt_style style)
+void tt_sheet_style(struct tt_sheet *table, enum tt_style style)
 {
     if (table->ncells)
         table->cells[table->ncells - 1].style = style;
 }
 
-size_t tt_table_rows(const struct tt_table *table)
+size_t tt_sheet_rows(const struct tt_sheet *table)
 {
     return table->ncells / table->ncolumns;
 }
 
 /* Width of each column, 0 for those not shown. */
-static void measure(const struct tt_table *table, const struct tt_term *term, size_t *widths)
+static void measure(const struct tt_sheet *table, const struct tt_term *term, size_t *widths)
 {
     size_t total = INDENT;
     for (size_t c = 0; c < table->ncolumns; c++) {
@@ -118,7 +118,7 @@ static void print_cell(struct line *line, const char *text, size_t bytes, size_t
     line->pending += (align == TT_RIGHT ? 0 : blanks) + GAP;
 }
 
-static void print_plain(const struct tt_table *table, const struct tt_term *term, const size_t *widths)
+static void print_plain(const struct tt_sheet *table, const struct tt_term *term, const size_t *widths)
 {
     struct line line = {.term = term, .pending = INDENT};
     for (size_t c = 0; c < table->ncolumns; c++) {
@@ -150,7 +150,7 @@ static void print_escaped(FILE *out, const char *text, size_t bytes)
     }
 }
 
-static void print_markdown(const struct tt_table *table, FILE *out, const size_t *widths)
+static void print_markdown(const struct tt_sheet *table, FILE *out, const size_t *widths)
 {
     for (size_t c = 0; c < table->ncolumns; c++)
         if (widths[c])
@@ -172,7 +172,7 @@ static void print_markdown(const struct tt_table *table, FILE *out, const size_t
     fputc('\n', out);
 }
 
-void tt_table_print(const struct tt_table *table, const struct tt_term *term)
+void tt_sheet_print(const struct tt_sheet *table, const struct tt_term *term)
 {
     size_t *widths = tt_alloc_array(table->ncolumns, sizeof *widths);
     measure(table, term, widths);

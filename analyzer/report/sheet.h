@@ -4,8 +4,8 @@
  * cells are all empty is not shown; on a terminal that is too narrow the columns marked `spare` go,
  * the last one first.
  */
-#ifndef TT_REPORT_TABLE_H
-#define TT_REPORT_TABLE_H
+#ifndef TT_REPORT_SHEET_H
+#define TT_REPORT_SHEET_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,18 +21,18 @@ struct tt_column {
     bool spare;
 };
 
-struct tt_table;
+struct tt_sheet;
 
-struct tt_table *tt_table_new(const struct tt_column *columns,
+struct tt_sheet *tt_sheet_new(const struct tt_column *columns,
                               size_t ncolumns); /* columns: kept by reference */
-void tt_table_free(struct tt_table *table);
+void tt_sheet_free(struct tt_sheet *table);
 
 /* The next cell, row by row from the left. */
-void tt_table_cell(struct tt_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tt_sheet_cell(struct tt_sheet *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Overrides the style of the cell added last. */
-void tt_table_style(struct tt_table *table, enum tt_style style);
-size_t tt_table_rows(const struct tt_table *table);
+void tt_sheet_style(struct tt_sheet *table, enum tt_style style);
+size_t tt_sheet_rows(const struct tt_sheet *table);
 
-void tt_table_print(const struct tt_table *table, const struct tt_term *term);
+void tt_sheet_print(const struct tt_sheet *table, const struct tt_term *term);
 
 #endif
