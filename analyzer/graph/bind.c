@@ -357,6 +357,39 @@ static bool wanted(const struct tt_graph *graph, const cJSON *json, int layer, i
     return value.number != 0;
 }
 
+static void append(struct tt_graph *graph, const struct tt_node *node)
+{
+    if (graph->nnodes == graph->capacity) {
+        graph->capacity = graph->capacity ? 2 * graph->capacity : 64;
+        graph->nodes = tt_grow(graph->nodes, (size_t)graph->capacity, sizeof *graph->nodes);
+    }
+    graph->nodes[graph->nnodes++] = *node;
+}
+
+/* A BLAS call shows x·Wᵀ, the bias comes later or not at all: a linear layer with bias is two nodes, the product
+ * an internal one that reports as its layer. */
+static void split_bias(struct tt_graph *graph, struct tt_node *node)
+{
+    char name[128];
+    if (!node->op || strcmp(node->op->name, "linear") != 0 || !node->weight[1])
+        return;
+    struct tt_node product = *node;
+    snprintf(name, sizeof name, "%s.product", node->component);
+    product.component = intern(graph, name);
+    product.internal = true;
+    product.hf = NULL;
+    product.weight[1] = NULL;
+    product.weight_name[1] = NULL;
+    append(graph, &product);
+    node->op = tt_op_find("bias");
+    node->weight[0] = node->weight[1];
+    node->weight_name[0] = node->weight_name[1];
+    node->weight[1] = NULL;
+    node->weight_name[1] = NULL;
+    node->nin = 1;
+    node->in[0] = graph->nnodes - 1;
+}
+
 static int add_node(struct tt_graph *graph, const cJSON *json, int layer, struct tt_error *error)
 {
     int failed = 0;
@@ -365,7 +398,9 @@ static int add_node(struct tt_graph *graph, const cJSON *json, int layer, struct
         return tt_fail(error, TT_EINPUT, "architecture %s: a node has no name", graph->family);
     if (!wanted(graph, json, layer, &failed, error))
         return failed;
-    struct tt_node node = {.component = intern(graph, name), .layer = layer};
+    const char *blame = text_of(json, "reports_as");
+    struct tt_node node = {
+        .component = intern(graph, name), .blame = intern(graph, blame ? blame : name), .layer = layer};
     node.op = op ? tt_op_find(op) : NULL;
     node.state = cJSON_IsTrue(member(json, "state"));
     node.internal = cJSON_IsTrue(member(json, "internal"));
@@ -383,11 +418,8 @@ static int add_node(struct tt_graph *graph, const cJSON *json, int layer, struct
     if (bind_axes(graph, json, &node, error) || bind_attributes(graph, json, &node, error) ||
         bind_weights(graph, json, &node, error) || bind_inputs(graph, json, &node, error))
         return -1;
-    if (graph->nnodes == graph->capacity) {
-        graph->capacity = graph->capacity ? 2 * graph->capacity : 64;
-        graph->nodes = tt_grow(graph->nodes, (size_t)graph->capacity, sizeof *graph->nodes);
-    }
-    graph->nodes[graph->nnodes++] = node;
+    split_bias(graph, &node);
+    append(graph, &node);
     return 0;
 }
 

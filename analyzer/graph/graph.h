@@ -19,6 +19,7 @@
 
 struct tt_node {
     const char *component; /* canonical name, "attn.q_proj"; interned in the graph */
+    const char *blame;     /* component to which a fault here belongs; differs for internal nodes */
     int layer;             /* -1 outside the repeated block */
     const struct tt_op *op; /* NULL for state nodes */
     bool state;            /* KV cache: rows of earlier passes, then those of in[0] */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * p·v is told by its result: it is a head's slice of what the output projection reads. q·kᵀ is told by its shape and
+ * paired with p·v in order, since every engine that computes heads one by one computes both in the same order.
+ */
+#include "naming/attention.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAME_VALUES 1e-4 /* NMSE under which two buffers hold the same numbers, one of them perhaps rounded to bf16 */
+
+static int find_op(const struct tt_graph *graph, const char *op, int layer)
+{
+    for (int i = 0; i < tt_graph_nnodes(graph); i++) {
+        const struct tt_node *n = tt_graph_node(graph, i);
+        if (n->layer == layer && n->op && strcmp(n->op->name, op) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static int reader_of(const struct tt_graph *graph, int source)
+{
+    for (int i = source + 1; i < tt_graph_nnodes(graph); i++) {
+        const struct tt_node *n = tt_graph_node(graph, i);
+        if (n->op && strcmp(n->op->name, "linear") == 0 && n->in[0] == source)
+            return i;
+    }
+    return -1;
+}
+
+bool tt_attention_nodes(const struct tt_graph *graph, int layer, struct tt_attention *a)
+{
+    *a = (struct tt_attention){.qk = find_op(graph, "qk", layer), .pv = find_op(graph, "pv", layer), .out = -1};
+    if (a->qk < 0 || a->pv < 0)
+        return false;
+    a->out = reader_of(graph, a->pv);
+    a->heads = (int)tt_graph_node(graph, a->pv)->axes[1];
+    return a->out >= 0;
+}
+
+struct candidates {
+    struct tt_product **items;
+    int count;
+};
+
+static void add(struct candidates *c, struct tt_product *p)
+{
+    c->items = tt_grow(c->items, (size_t)c->count + 1, sizeof *c->items);
+    c->items[c->count++] = p;
+}
+
+/* Unnamed products before the output projection and after the last one of an earlier layer. */
+static struct candidates unnamed(const struct tt_graph *graph, struct tt_products *products, const struct tt_product *out)
+{
+    struct candidates c = {0};
+    int layer = tt_graph_node(graph, out->node)->layer;
+    size_t end = (size_t)(out - products->items), begin = end;
+    while (begin > 0) {
+        const struct tt_product *p = &products->items[begin - 1];
+        if (p->node >= 0 && (p->pass != out->pass || tt_graph_node(graph, p->node)->layer != layer))
+            break;
+        begin--;
+    }
+    for (size_t i = begin; i < end; i++)
+        if (products->items[i].node < 0)
+            add(&c, &products->items[i]);
+    return c;
+}
+
+static double distance(const double *a, const double *b, int64_t rows, int64_t width, int64_t stride)
+{
+    double error = 0, size = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < width; i++) {
+            double x = a[r * width + i], y = b[r * stride + i];
+            if (isfinite(x) && isfinite(y)) {
+                error += (x - y) * (x - y);
+                size += y * y;
+            } else if (isfinite(x) != isfinite(y)) {
+                return INFINITY;
+            }
+        }
+    }
+    return size > 0 ? error / size : error > 0 ? INFINITY : 0;
+}
+
+/* Which (sequence, head) slice of the context [rows, heads·d] this product's result is; -1: none. */
+static int slot_of(const struct tt_capture *capture, const struct tt_product *p, const double *context, int64_t rows,
+                   int heads, int64_t d, const uint8_t *used)
+{
+    int64_t sequences = rows / p->rows;
+    double *y = tt_side_read(capture, &p->y, p->rows, d);
+    int found = -1;
+    for (int64_t s = 0; y && s < sequences && found < 0; s++)
+        for (int h = 0; h < heads && found < 0; h++)
+            if (!used[s * heads + h] &&
+                distance(y, context + s * p->rows * heads * d + h * d, p->rows, d, heads * d) < SAME_VALUES)
+                found = (int)s * heads + h;
+    free(y);
+    return found;
+}
+
+/* A product that can only be read the other way round (its rows are no divisor of the pass's) is turned. */
+static bool shaped(struct tt_product *p, int64_t rows, int64_t in, int64_t out)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        bool fits = p->rows > 0 && rows % p->rows == 0 && (in < 0 || p->in == in) && (out < 0 || p->out == out);
+        if (fits)
+            return true;
+        tt_product_swap(p);
+    }
+    return false;
+}
+
+static void pair(struct tt_attention *a, struct candidates *qk, struct candidates *pv, const int *slots, int64_t rows)
+{
+    int total = pv->count;
+    if (!total || qk->count != total || total % a->heads || rows % (total / a->heads))
+        return;
+    int sequences = total / a->heads;
+    for (int i = 0; i < total; i++)
+        if (qk->items[i]->rows != rows / sequences || pv->items[i]->in != qk->items[i]->out || slots[i] >= total)
+            return;
+    a->sequences = sequences;
+    a->keys = qk->items[0]->out;
+    a->qk_of = tt_alloc_array((size_t)total, sizeof *a->qk_of);
+    a->pv_of = tt_alloc_array((size_t)total, sizeof *a->pv_of);
+    for (int i = 0; i < total; i++) {
+        a->qk_of[slots[i]] = qk->items[i];
+        a->pv_of[slots[i]] = pv->items[i];
+        qk->items[i]->taken = pv->items[i]->taken = true;
+    }
+}
+
+void tt_attention_find(const struct tt_capture *capture, const struct tt_graph *graph, struct tt_products *products,
+                       const struct tt_groups *groups, int pass, int64_t rows, struct tt_attention *a)
+{
+    const struct tt_product *out = tt_group_find(products, groups, pass, a->out);
+    int64_t d = tt_graph_node(graph, a->pv)->axes[2];
+    double *context = out && out->rows == rows ? tt_side_read(capture, &out->x, rows, a->heads * d) : NULL;
+    if (!context)
+        return;
+    struct candidates all = unnamed(graph, products, out), qk = {0}, pv = {0};
+    int *slots = tt_alloc_array((size_t)all.count + 1, sizeof *slots);
+    uint8_t *used = tt_alloc((size_t)(rows * a->heads) + 1);
+    for (int i = 0; i < all.count; i++) {
+        struct tt_product *p = all.items[i];
+        int slot = shaped(p, rows, -1, d) ? slot_of(capture, p, context, rows, a->heads, d, used) : -1;
+        if (slot >= 0) {
+            used[slot] = 1;
+            slots[pv.count] = slot;
+            add(&pv, p);
+        } else if (p->in != d && p->out == d && rows % p->rows == 0) { /* its result went elsewhere: by order */
+            slots[pv.count] = -1;
+            add(&pv, p);
+        } else if (shaped(p, rows, d, -1)) {
+            add(&qk, p);
+        }
+    }
+    for (int i = 0, next = 0; i < pv.count; i++) {
+        while (slots[i] < 0 && next < rows * a->heads && used[next])
+            next++;
+        if (slots[i] < 0)
+            used[slots[i] = next] = 1;
+    }
+    pair(a, &qk, &pv, slots, rows);
+    free(used);
+    free(slots);
+    free(all.items);
+    free(qk.items);
+    free(pv.items);
+    free(context);
+}
+
+void tt_attention_free(struct tt_attention *a)
+{
+    free(a->qk_of);
+    free(a->pv_of);
+    a->qk_of = a->pv_of = NULL;
+    a->sequences = 0;
+}

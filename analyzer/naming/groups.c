@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A pass ends where a layer that it already has comes again, or an earlier layer follows a later one. Weights whose
+ * content or place is known anchor the passes; the rest is filled in by what it reads, its shape and its place.
+ *
+ * A weight may carry the wrong content (a fault): one that stands between two calls of another layer and would fit
+ * there is taken for that layer's, and what it holds is left to verification.
+ */
+#include "naming/groups.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct walk {
+    const struct tt_graph *graph;
+    struct tt_products *products;
+    struct tt_groups *groups;
+    int *bound;    /* [nodes] product index + 1 in the current pass */
+    int layer;     /* rank of the last layer named in this pass */
+};
+
+bool tt_same_operand(const struct tt_operand *a, const struct tt_operand *b)
+{
+    if (!a || !b || tt_operand_count(a) != tt_operand_count(b))
+        return false;
+    if (a->has_digest && b->has_digest)
+        return memcmp(&a->digest, &b->digest, sizeof a->digest) == 0;
+    return a->address == b->address;
+}
+
+static int rank_of(const struct tt_graph *graph, int node)
+{
+    const struct tt_node *n = tt_graph_node(graph, node);
+    return n->layer < 0 ? tt_graph_nlayers(graph) : n->layer; /* linear layers outside the block come last */
+}
+
+static bool is_linear(const struct tt_node *node)
+{
+    return node->op && strcmp(node->op->name, "linear") == 0;
+}
+
+static bool fits(const struct tt_node *node, const struct tt_product *p)
+{
+    return is_linear(node) && node->weight[0] && node->weight[0]->rank == 2 && node->weight[0]->shape[0] == p->out &&
+           node->weight[0]->shape[1] == p->in;
+}
+
+static void open_group(struct walk *w, size_t first)
+{
+    w->groups->items = tt_grow(w->groups->items, (size_t)w->groups->count + 1, sizeof *w->groups->items);
+    w->groups->items[w->groups->count++] = (struct tt_group){first, first};
+    memset(w->bound, 0, (size_t)tt_graph_nnodes(w->graph) * sizeof *w->bound);
+    w->layer = 0;
+}
+
+static void bind(struct walk *w, size_t index, int node)
+{
+    struct tt_product *p = &w->products->items[index];
+    if (!w->groups->count || w->bound[node] || rank_of(w->graph, node) < w->layer)
+        open_group(w, index);
+    w->bound[node] = (int)index + 1;
+    w->layer = rank_of(w->graph, node);
+    p->node = node;
+    p->pass = w->groups->count - 1;
+    w->groups->items[p->pass].last = index;
+}
+
+/* Of several nodes with this content, the one that is next in this pass. */
+static int choose(const struct walk *w, const struct tt_product *p)
+{
+    int best = -1;
+    for (int i = 0; i < p->ncandidates; i++) {
+        int node = p->candidates[i];
+        if (best < 0 || (w->bound[best] && !w->bound[node]))
+            best = node;
+    }
+    return best;
+}
+
+static size_t neighbour(const struct tt_products *products, size_t from, int step)
+{
+    for (size_t i = from + (size_t)step; i < products->count; i += (size_t)step)
+        if (products->items[i].ncandidates)
+            return i;
+    return products->count;
+}
+
+/* A label of another layer in the midst of one layer's calls is content in the wrong place. */
+static void distrust(const struct tt_graph *graph, struct tt_products *products)
+{
+    for (size_t i = 0; i < products->count; i++) {
+        struct tt_product *p = &products->items[i];
+        if (p->ncandidates != 1)
+            continue;
+        size_t before = neighbour(products, i, -1), after = neighbour(products, i, 1);
+        if (before >= products->count || after >= products->count)
+            continue;
+        int here = rank_of(graph, p->candidates[0]);
+        int left = rank_of(graph, products->items[before].candidates[0]);
+        int right = rank_of(graph, products->items[after].candidates[0]);
+        bool vacant = false;
+        for (int n = 0; n < tt_graph_nnodes(graph); n++)
+            vacant = vacant || (rank_of(graph, n) == left && fits(tt_graph_node(graph, n), p));
+        if (left == right && here != left && vacant)
+            p->ncandidates = 0;
+    }
+}
+
+static void anchor(struct walk *w)
+{
+    for (size_t i = 0; i < w->products->count; i++) {
+        struct tt_product *p = &w->products->items[i];
+        int node = p->ncandidates ? choose(w, p) : -1;
+        if (node >= 0)
+            bind(w, i, node);
+    }
+}
+
+struct tt_product *tt_group_find(const struct tt_products *products, const struct tt_groups *groups, int pass,
+                                 int node)
+{
+    const struct tt_group *g = &groups->items[pass];
+    for (size_t i = g->first; i <= g->last; i++)
+        if (products->items[i].node == node && products->items[i].pass == pass)
+            return &products->items[i];
+    return NULL;
+}
+
+static struct tt_product *sibling(const struct walk *w, int pass, const struct tt_node *node)
+{
+    for (int n = 0; n < tt_graph_nnodes(w->graph); n++) {
+        const struct tt_node *other = tt_graph_node(w->graph, n);
+        struct tt_product *p = is_linear(other) && other != node && other->in[0] == node->in[0]
+                                   ? tt_group_find(w->products, w->groups, pass, n)
+                                   : NULL;
+        if (p)
+            return p;
+    }
+    return NULL;
+}
+
+/* Range of products in which the call of a missing node must lie: between its nearest named neighbours. */
+static void vacancy(const struct walk *w, int pass, int node, size_t *first, size_t *last)
+{
+    *first = pass > 0 ? w->groups->items[pass - 1].last + 1 : 0;
+    *last = pass + 1 < w->groups->count ? w->groups->items[pass + 1].first - 1 : w->products->count - 1;
+    const struct tt_group *g = &w->groups->items[pass];
+    for (size_t i = g->first; i <= g->last; i++) {
+        const struct tt_product *p = &w->products->items[i];
+        if (p->pass != pass || p->node < 0)
+            continue;
+        int here = rank_of(w->graph, p->node), mine = rank_of(w->graph, node);
+        if (here < mine)
+            *first = i + 1;
+        if (here > mine && i > *first) {
+            *last = i - 1;
+            return;
+        }
+    }
+}
+
+static struct tt_product *find_missing(const struct walk *w, int pass, int node)
+{
+    const struct tt_node *n = tt_graph_node(w->graph, node);
+    const struct tt_product *reads_same = sibling(w, pass, n);
+    struct tt_product *found = NULL;
+    size_t first, last;
+    vacancy(w, pass, node, &first, &last);
+    for (size_t i = first; i <= last && i < w->products->count; i++) {
+        struct tt_product *p = &w->products->items[i];
+        if (p->node >= 0 || p->ncandidates)
+            continue;
+        if (!fits(n, p)) {
+            tt_product_swap(p);
+            if (!fits(n, p)) {
+                tt_product_swap(p);
+                continue;
+            }
+        }
+        if (reads_same && tt_same_operand(p->x.operand, reads_same->x.operand))
+            return p;
+        if (!found && !reads_same)
+            found = p;
+    }
+    return found;
+}
+
+/* Weights that no file holds: by what they read, their shape and their place. */
+static void fill(struct walk *w)
+{
+    for (int pass = 0; pass < w->groups->count; pass++) {
+        for (int node = 0; node < tt_graph_nnodes(w->graph); node++) {
+            const struct tt_node *n = tt_graph_node(w->graph, node);
+            if (!is_linear(n) || tt_group_find(w->products, w->groups, pass, node))
+                continue;
+            struct tt_product *p = find_missing(w, pass, node);
+            if (!p)
+                continue;
+            struct tt_group *g = &w->groups->items[pass];
+            size_t index = (size_t)(p - w->products->items);
+            p->node = node;
+            p->pass = pass;
+            p->evidence = sibling(w, pass, n) ? TT_BY_FLOW : TT_BY_SHAPE;
+            g->first = index < g->first ? index : g->first;
+            g->last = index > g->last ? index : g->last;
+        }
+    }
+}
+
+struct tt_groups tt_group_products(const struct tt_graph *graph, struct tt_products *products)
+{
+    struct tt_groups groups = {0};
+    struct walk w = {.graph = graph, .products = products, .groups = &groups};
+    w.bound = tt_alloc_array((size_t)tt_graph_nnodes(graph), sizeof *w.bound);
+    distrust(graph, products);
+    anchor(&w);
+    if (groups.count)
+        fill(&w);
+    free(w.bound);
+    return groups;
+}
+
+void tt_groups_free(struct tt_groups *groups)
+{
+    free(groups->items);
+    *groups = (struct tt_groups){0};
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Roles of the operands follow the tap's convention: "matmul" a[m,k] b[k,n] c[m,n], batched with a leading axis;
+ * "matvec" a[m,n] x[n] y[m]. See docs/capture-format.md.
+ */
+#include "naming/products.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct tt_operand *output_of(const struct tt_recorded_call *call, const char *role, enum tt_when when)
+{
+    return tt_call_find(call, role, when);
+}
+
+static struct tt_product product_of(const struct tt_recorded_call *call)
+{
+    return (struct tt_product){.call = call,
+                               .node = -1,
+                               .pass = -1,
+                               .transform = "",
+                               .alpha = tt_call_attr_f64(call, "alpha", 1),
+                               .beta = tt_call_attr_f64(call, "beta", 0)};
+}
+
+static void append(struct tt_products *products, const struct tt_product *product)
+{
+    if ((products->count & (products->count - 1)) == 0)
+        products->items = tt_grow(products->items, products->count ? 2 * products->count : 1, sizeof *products->items);
+    products->items[products->count++] = *product;
+}
+
+/* a·b = c as x = a, w = bᵀ, y = c; swapped when c is stored by columns, as a row-major engine calling Fortran does. */
+static void add_matmul(struct tt_products *products, const struct tt_recorded_call *call)
+{
+    const struct tt_operand *a = tt_call_find(call, "a", TT_BEFORE), *b = tt_call_find(call, "b", TT_BEFORE);
+    const struct tt_operand *c = output_of(call, "c", TT_AFTER);
+    if (!a || !b || !c || a->rank != c->rank || b->rank != c->rank || c->rank < 2 || c->rank > 3)
+        return;
+    int r = c->rank;
+    for (int64_t slice = 0; slice < (r == 3 ? c->shape[0] : 1); slice++) {
+        struct tt_product p = product_of(call);
+        p.x = (struct tt_side){a, false, slice};
+        p.w = (struct tt_side){b, true, slice};
+        p.y = (struct tt_side){c, false, slice};
+        p.before = (struct tt_side){p.beta != 0 ? tt_call_find(call, "c", TT_BEFORE) : NULL, false, slice};
+        p.rows = c->shape[r - 2];
+        p.out = c->shape[r - 1];
+        p.in = a->shape[r - 1];
+        bool by_columns = p.rows > 1 && p.out > 1 ? llabs(c->strides[r - 2]) < llabs(c->strides[r - 1])
+                                                  : strcmp(tt_call_attr_str(call, "order") ? tt_call_attr_str(call, "order") : "", "col") == 0;
+        if (by_columns)
+            tt_product_swap(&p);
+        append(products, &p);
+    }
+}
+
+static void add_matvec(struct tt_products *products, const struct tt_recorded_call *call)
+{
+    const struct tt_operand *a = tt_call_find(call, "a", TT_BEFORE), *x = tt_call_find(call, "x", TT_BEFORE);
+    const struct tt_operand *y = output_of(call, "y", TT_AFTER);
+    if (!a || !x || !y || a->rank != 2)
+        return;
+    struct tt_product p = product_of(call);
+    p.x = (struct tt_side){x, false, 0};
+    p.w = (struct tt_side){a, false, 0};
+    p.y = (struct tt_side){y, false, 0};
+    p.before = (struct tt_side){p.beta != 0 ? tt_call_find(call, "y", TT_BEFORE) : NULL, false, 0};
+    p.rows = 1;
+    p.out = a->shape[0];
+    p.in = a->shape[1];
+    append(products, &p);
+}
+
+static void swap_sides(struct tt_side *a, struct tt_side *b)
+{
+    struct tt_side t = *a;
+    *a = *b;
+    *b = t;
+}
+
+void tt_product_swap(struct tt_product *p)
+{
+    /* c = x·wᵀ, so cᵀ = w·xᵀ: x and w change places as they are. */
+    swap_sides(&p->x, &p->w);
+    p->y.transposed = !p->y.transposed;
+    p->before.transposed = !p->before.transposed;
+    int64_t t = p->rows;
+    p->rows = p->out;
+    p->out = t;
+}
+
+/* ---- which weight is it ---- */
+
+static void add_candidate(struct tt_product *p, int node)
+{
+    if (p->ncandidates < TT_MAX_CANDIDATES)
+        p->candidates[p->ncandidates++] = node;
+}
+
+static void nodes_of_tensor(const struct tt_graph *graph, const struct tt_model_tensor *tensor, struct tt_product *p)
+{
+    for (int i = 0; i < tt_graph_nnodes(graph); i++) {
+        const struct tt_node *node = tt_graph_node(graph, i);
+        if (node->op && strcmp(node->op->name, "linear") == 0 && node->weight[0] == tensor)
+            add_candidate(p, i);
+    }
+}
+
+static bool by_file(const struct tt_graph *graph, struct tt_identity *identity, const struct tt_operand *operand,
+                    struct tt_product *p)
+{
+    struct tt_identity_match match;
+    if (operand->kept != TT_KEPT_FILE || !operand->file ||
+        !tt_identity_at(identity, operand->file, operand->file_offset, &match) || match.element != 0)
+        return false;
+    nodes_of_tensor(graph, match.tensor, p);
+    p->evidence = TT_BY_FILE;
+    return p->ncandidates > 0;
+}
+
+static bool by_hash(const struct tt_graph *graph, struct tt_identity *identity, const struct tt_operand *operand,
+                    struct tt_product *p)
+{
+    struct tt_identity_match matches[TT_MAX_CANDIDATES];
+    if (!operand->has_digest)
+        return false;
+    size_t n = tt_identity_find(identity, operand->dtype, tt_operand_count(operand), &operand->digest, matches,
+                                TT_MAX_CANDIDATES);
+    for (size_t i = 0; i < n && i < TT_MAX_CANDIDATES; i++)
+        nodes_of_tensor(graph, matches[i].tensor, p);
+    p->evidence = TT_BY_HASH;
+    if (n && matches[0].transform != TT_IDENTITY_NONE)
+        p->transform = tt_identity_transform_name(matches[0].transform);
+    return p->ncandidates > 0;
+}
+
+static bool is_weight(const struct tt_graph *graph, struct tt_identity *identity, const struct tt_operand *operand,
+                      struct tt_product *p)
+{
+    return by_file(graph, identity, operand, p) || by_hash(graph, identity, operand, p);
+}
+
+static void identify(const struct tt_graph *graph, struct tt_identity *identity, struct tt_product *p)
+{
+    if (p->w.operand->rank != 2)
+        return;
+    if (is_weight(graph, identity, p->w.operand, p))
+        return;
+    if (p->x.operand->rank == 2 && is_weight(graph, identity, p->x.operand, p))
+        tt_product_swap(p);
+    else
+        p->evidence = TT_BY_NONE;
+}
+
+struct tt_products tt_products_of(const struct tt_capture *capture, const struct tt_graph *graph,
+                                  struct tt_identity *identity)
+{
+    struct tt_products products = {0};
+    for (size_t i = 0; i < tt_capture_ncalls(capture); i++) {
+        const struct tt_recorded_call *call = tt_capture_call(capture, i);
+        if (strcmp(call->op, "matmul") == 0)
+            add_matmul(&products, call);
+        else if (strcmp(call->op, "matvec") == 0)
+            add_matvec(&products, call);
+    }
+    for (size_t i = 0; identity && i < products.count; i++)
+        identify(graph, identity, &products.items[i]);
+    return products;
+}
+
+void tt_products_free(struct tt_products *products)
+{
+    free(products->items);
+    *products = (struct tt_products){0};
+}
+
+double *tt_side_read(const struct tt_capture *capture, const struct tt_side *side, int64_t rows, int64_t columns)
+{
+    if (!side->operand || !tt_operand_readable(side->operand))
+        return NULL;
+    uint64_t count = tt_operand_count(side->operand), wanted = (uint64_t)rows * (uint64_t)columns;
+    double *all = tt_alloc_array(count ? count : 1, sizeof *all);
+    if (count < ((uint64_t)side->slice + 1) * wanted || tt_operand_read(capture, side->operand, all, NULL)) {
+        free(all);
+        return NULL;
+    }
+    const double *from = all + (uint64_t)side->slice * wanted;
+    double *out = tt_alloc_array(wanted ? wanted : 1, sizeof *out);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            out[r * columns + c] = side->transposed ? from[c * rows + r] : from[r * columns + c];
+    free(all);
+    return out;
+}
+
+uint64_t tt_side_address(const struct tt_side *side)
+{
+    const struct tt_operand *o = side->operand;
+    uint64_t step = o->rank == 3 ? (uint64_t)(o->strides[0] * side->slice) * tt_dtype_info(o->dtype)->bytes : 0;
+    return o->address + step;
+}

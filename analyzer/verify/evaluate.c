@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lazy evaluation with memory. Invariants: a slot, once filled, is what later nodes read; evaluations under overrides
+ * fill an overlay of their own and leave the slots alone.
+ */
+#include "verify/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SEQUENCES 4096
+
+struct slot {
+    bool filled, observed; /* observed: every row was seen, so an override upstream changes nothing here */
+    struct tt_value value;
+};
+
+struct memory { /* one sequence's caches, by node */
+    struct tt_value *rows; /* [nodes], [keys, heads, head_dim]; rank 0: nothing written yet */
+};
+
+struct tt_evaluator {
+    struct tt_graph *graph;
+    const struct tt_trace *trace;
+    const struct tt_trace_pass *pass;
+    int nnodes;
+    double unit;
+    struct slot *slots;    /* [nodes] */
+    struct memory *memories; /* [sequences] */
+    int nmemories;
+    struct tt_overrides **kept; /* faults already named */
+    int nkept;
+};
+
+/* An evaluation under hypotheses: values that differ from the slots. */
+struct overlay {
+    const struct tt_overrides *overrides; /* NULL: none */
+    int8_t *affected;                     /* [nodes] 0 unknown, 1 yes, -1 no */
+    struct tt_value *values;              /* [nodes], rank 0: not computed */
+};
+
+static int value_in(struct tt_evaluator *e, struct overlay *overlay, int node, const struct tt_value **out,
+                    struct tt_error *error);
+
+/* ---- overrides ---- */
+
+int tt_override_set(struct tt_override *override, const char *name, const struct tt_scalar *value)
+{
+    if (!value->is_string)
+        return tt_attributes_set_number(&override->set, name, value->number);
+    for (int i = 0; i < 4; i++) {
+        if (!override->text[i][0] || strcmp(override->text[i], value->text) == 0) {
+            strncpy(override->text[i], value->text, sizeof override->text[i] - 1);
+            return tt_attributes_set_string(&override->set, name, override->text[i]);
+        }
+    }
+    return -1;
+}
+
+struct tt_override *tt_overrides_add(struct tt_overrides *overrides, int node)
+{
+    if (overrides->count == (int)(sizeof overrides->items / sizeof *overrides->items))
+        return NULL;
+    struct tt_override *made = &overrides->items[overrides->count++];
+    memset(made, 0, sizeof *made);
+    made->node = node;
+    made->nin = -1;
+    made->as = -1;
+    return made;
+}
+
+static const struct tt_override *find_override(const struct tt_overrides *overrides, int node)
+{
+    for (int i = 0; overrides && i < overrides->count; i++)
+        if (overrides->items[i].node == node)
+            return &overrides->items[i];
+    return NULL;
+}
+
+static const struct tt_override *override_of(const struct tt_evaluator *e, const struct overlay *overlay, int node)
+{
+    const struct tt_override *found = overlay ? find_override(overlay->overrides, node) : NULL;
+    for (int i = e->nkept - 1; i >= 0 && !found; i--)
+        found = find_override(e->kept[i], node);
+    return found;
+}
+
+/* Strings of an override lie in the override itself: a copy must point into the copy. */
+void tt_overrides_copy(struct tt_overrides *to, const struct tt_overrides *from)
+{
+    *to = *from;
+    for (int i = 0; i < to->count; i++) {
+        const char *first = from->items[i].text[0], *end = first + sizeof from->items[i].text;
+        for (int j = 0; j < to->items[i].set.count; j++) {
+            struct tt_attribute_value *item = &to->items[i].set.items[j];
+            if (item->string >= first && item->string < end)
+                item->string = to->items[i].text[0] + (item->string - first);
+        }
+    }
+}
+
+static void apply_override(struct tt_attributes *attributes, const struct tt_override *override)
+{
+    for (int i = 0; override && i < override->set.count; i++) {
+        const struct tt_attribute_value *item = &override->set.items[i];
+        if (item->string)
+            tt_attributes_set_string(attributes, item->name, item->string);
+        else
+            tt_attributes_set_number(attributes, item->name, item->number);
+    }
+}
+
+/* ---- life ---- */
+
+struct tt_evaluator *tt_evaluator_new(struct tt_graph *graph, const struct tt_trace *trace)
+{
+    struct tt_evaluator *e = tt_alloc(sizeof *e);
+    e->graph = graph;
+    e->trace = trace;
+    e->nnodes = tt_graph_nnodes(graph);
+    e->slots = tt_alloc_array((size_t)e->nnodes, sizeof *e->slots);
+    return e;
+}
+
+static void clear_slots(struct tt_evaluator *e)
+{
+    for (int i = 0; i < e->nnodes; i++)
+        tt_value_free(&e->slots[i].value);
+    memset(e->slots, 0, (size_t)e->nnodes * sizeof *e->slots);
+}
+
+void tt_evaluator_free(struct tt_evaluator *e)
+{
+    if (!e)
+        return;
+    clear_slots(e);
+    for (int s = 0; s < e->nmemories; s++) {
+        for (int i = 0; i < e->nnodes; i++)
+            tt_value_free(&e->memories[s].rows[i]);
+        free(e->memories[s].rows);
+    }
+    free(e->memories);
+    free(e->slots);
+    for (int i = 0; i < e->nkept; i++)
+        free(e->kept[i]);
+    free(e->kept);
+    free(e);
+}
+
+void tt_evaluator_round(struct tt_evaluator *e, double unit)
+{
+    e->unit = unit;
+}
+
+static struct memory *memory_of(struct tt_evaluator *e, int sequence)
+{
+    if (sequence >= e->nmemories) {
+        e->memories = tt_grow(e->memories, (size_t)sequence + 1, sizeof *e->memories);
+        for (int s = e->nmemories; s <= sequence; s++)
+            e->memories[s].rows = tt_alloc_array((size_t)e->nnodes, sizeof *e->memories[s].rows);
+        e->nmemories = sequence + 1;
+    }
+    return &e->memories[sequence];
+}
+
+void tt_evaluator_begin(struct tt_evaluator *e, int index)
+{
+    e->pass = &e->trace->passes[index];
+    clear_slots(e);
+    struct memory *memory = memory_of(e, e->pass->sequence);
+    for (int i = 0; i < e->nnodes && !e->pass->continues; i++)
+        tt_value_free(&memory->rows[i]);
+}
+
+void tt_evaluator_end(struct tt_evaluator *e)
+{
+    struct memory *memory = memory_of(e, e->pass->sequence);
+    for (int i = 0; i < e->nnodes; i++) {
+        if (!tt_graph_node(e->graph, i)->state)
+            continue;
+        const struct tt_value *value = tt_evaluator_value(e, i, NULL);
+        if (!value)
+            continue;
+        tt_value_free(&memory->rows[i]);
+        memory->rows[i] = tt_value_copy(value);
+    }
+    clear_slots(e);
+}
+
+/* ---- one node ---- */
+
+static void round_value(struct tt_value *value, double unit)
+{
+    for (int64_t i = 0, n = tt_value_count(value); unit > 0 && i < n; i++) {
+        int exponent;
+        double fraction = frexp(value->v[i], &exponent);
+        if (isfinite(fraction) && fraction != 0)
+            value->v[i] = ldexp(nearbyint(fraction / unit) * unit, exponent);
+    }
+}
+
+static void fill_unknown(struct tt_value *value, int64_t first, int64_t count)
+{
+    double *var = tt_value_need_var(value);
+    for (int64_t i = first; i < first + count; i++)
+        var[i] = TT_UNKNOWN_VARIANCE;
+}
+
+static void copy_rows(struct tt_value *to, int64_t at, const struct tt_value *from, int64_t first, int64_t rows)
+{
+    int64_t stride = tt_value_count(to) / (to->shape[0] ? to->shape[0] : 1);
+    memcpy(to->v + at * stride, from->v + first * stride, (size_t)(rows * stride) * sizeof *to->v);
+    if (!from->var && !from->row_var)
+        return;
+    double *var = tt_value_need_var(to);
+    for (int64_t i = 0; i < rows * stride; i++)
+        var[at * stride + i] = tt_value_variance(from, first * stride + i);
+}
+
+/* A cache: rows written by earlier passes, then this pass's. Rows nobody saw being written are unknown. */
+static int evaluate_state(struct tt_evaluator *e, int node, const struct tt_value *fresh, struct tt_value *out,
+                          struct tt_error *error)
+{
+    int64_t shape[TT_VALUE_RANK];
+    int rank = tt_trace_shape(e->graph, e->pass, node, -1, -1, shape);
+    *out = tt_value_new(rank, shape);
+    int64_t stride = tt_value_count(out) / (shape[0] ? shape[0] : 1);
+    int64_t before = shape[0] - fresh->shape[0];
+    if (before < 0 || tt_value_count(fresh) != fresh->shape[0] * stride)
+        return tt_fail(error, TT_EINPUT, "%s: %lld rows written into a cache of %lld",
+                       tt_node_address(tt_graph_node(e->graph, node)).text, (long long)fresh->shape[0],
+                       (long long)shape[0]);
+    const struct tt_value *old = &memory_of(e, e->pass->sequence)->rows[node];
+    int64_t known = old->rank ? old->shape[0] : 0;
+    if (known > before)
+        known = before;
+    if (known > 0)
+        copy_rows(out, 0, old, 0, known);
+    fill_unknown(out, known * stride, (before - known) * stride);
+    copy_rows(out, before, fresh, 0, fresh->shape[0]);
+    return 0;
+}
+
+static const struct tt_observation *port_observation(const struct tt_evaluator *e, int source, int consumer, int port)
+{
+    const struct tt_observation *o = tt_trace_find(e->pass, source, consumer, port);
+    return o && o->nseen > 0 ? o : NULL;
+}
+
+/* Seen rows from the observation, others from `expected` (same shape; NULL: unknown). */
+static struct tt_value merge(const struct tt_observation *o, const struct tt_value *expected)
+{
+    struct tt_value out = tt_value_copy(&o->value);
+    int64_t width = tt_value_width(&out), rows = tt_value_rows(&out);
+    if (o->nseen == rows)
+        return out;
+    tt_value_need_var(&out);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = r * width; i < (r + 1) * width && !o->seen[r]; i++) {
+            out.v[i] = expected ? expected->v[i] : 0;
+            out.var[i] = expected ? tt_value_variance(expected, i) : TT_UNKNOWN_VARIANCE;
+        }
+    }
+    return out;
+}
+
+/* [n, groups, d] -> [n, heads, d]: each query head's copy of the key head it should read. */
+static struct tt_value repeat_heads(const struct tt_value *x, const int64_t *shape)
+{
+    struct tt_value out = tt_value_new(3, shape);
+    int64_t heads = shape[1], groups = x->shape[1], d = shape[2], each = groups ? heads / groups : 1;
+    bool var = x->var || x->row_var;
+    if (var)
+        tt_value_need_var(&out);
+    for (int64_t n = 0; n < shape[0]; n++) {
+        for (int64_t h = 0; h < heads; h++) {
+            int64_t to = (n * heads + h) * d, from = (n * groups + h / each) * d;
+            memcpy(out.v + to, x->v + from, (size_t)d * sizeof *out.v);
+            for (int64_t i = 0; var && i < d; i++)
+                out.var[to + i] = tt_value_variance(x, from + i);
+        }
+    }
+    return out;
+}
+
+static struct tt_value in_shape(struct tt_evaluator *e, const struct tt_value *value, int node, int consumer, int port)
+{
+    int64_t shape[TT_VALUE_RANK];
+    int rank = tt_trace_shape(e->graph, e->pass, node, consumer, port, shape);
+    if (rank == 3 && value->rank == 3 && shape[1] != value->shape[1])
+        return repeat_heads(value, shape);
+    return tt_value_copy(value);
+}
+
+/* Input `port` of `node`: as the node itself read it when that was seen, else its source's value. Owned by the caller. */
+static int input_value(struct tt_evaluator *e, struct overlay *overlay, int node, int port, int source,
+                       bool rewired, struct tt_value *out, struct tt_error *error)
+{
+    const struct tt_observation *o = rewired ? NULL : port_observation(e, source, node, port);
+    const struct tt_value *value;
+    if (o && tt_observation_complete(o)) {
+        *out = tt_value_copy(&o->value);
+        return 0;
+    }
+    if (value_in(e, overlay, source, &value, error))
+        return -1;
+    *out = in_shape(e, value, source, rewired ? -1 : node, port);
+    if (o) {
+        struct tt_value merged = merge(o, out);
+        tt_value_free(out);
+        *out = merged;
+    }
+    return 0;
+}
+
+struct prepared { /* an op call with everything it borrows */
+    struct tt_op_call call;
+    struct tt_attributes attributes;
+    struct tt_value inputs[TT_OP_MAX_INPUTS];
+    struct tt_pass_inputs pass;
+    const struct tt_op *op;
+};
+
+static void release(struct prepared *p)
+{
+    for (int i = 0; i < p->call.nin; i++)
+        tt_value_free(&p->inputs[i]);
+}
+
+static double unit_of_target(const struct tt_evaluator *e, int node)
+{
+    const struct tt_observation *o = tt_trace_find(e->pass, node, -1, -1);
+    for (int i = 0; !o && i < e->pass->nobservations; i++)
+        if (e->pass->observations[i].node == node)
+            o = &e->pass->observations[i];
+    return o && o->nseen ? o->unit : e->trace->unit;
+}
+
+static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, struct prepared *p,
+                   struct tt_error *error)
+{
+    const struct tt_node *node = tt_graph_node(e->graph, index);
+    const struct tt_override *override = override_of(e, overlay, index);
+    const struct tt_node *form = override && override->as >= 0 ? tt_graph_node(e->graph, override->as) : node;
+    bool rewired = override && override->nin >= 0;
+    *p = (struct prepared){.attributes = form->attributes, .pass = e->pass->inputs, .op = form->op};
+    p->call = (struct tt_op_call){.nin = rewired ? override->nin : node->nin};
+    if (node->rank == 3 && node->axes[2] > 0) {
+        p->call.split_rank = 2;
+        p->call.split[0] = node->axes[1];
+        p->call.split[1] = node->axes[2];
+    }
+    apply_override(&p->attributes, override);
+    double acc = e->trace->unit < 0x1p-24 ? e->trace->unit : 0x1p-24;
+    p->call.numerics = (struct tt_numerics){.u_store = unit_of_target(e, index), .u_acc = acc};
+    for (int i = 0; i < p->call.nin; i++) {
+        int source = rewired ? override->in[i] : node->in[i];
+        if (input_value(e, overlay, index, i, source, rewired && source != node->in[i], &p->inputs[i], error))
+            return -1;
+        p->call.in[i] = &p->inputs[i];
+    }
+    for (int i = 0; i < TT_OP_MAX_WEIGHTS; i++) {
+        const struct tt_model_tensor *tensor = override && override->weight && i == 0 ? override->weight : form->weight[i];
+        if (tensor && !(p->call.weight[i] = tt_graph_weight(e->graph, tensor, error)))
+            return -1;
+    }
+    return 0;
+}
+
+static void bind_call(struct prepared *p)
+{
+    p->call.attributes = &p->attributes;
+    p->call.pass = &p->pass;
+    for (int i = 0; i < p->call.nin; i++)
+        p->call.in[i] = &p->inputs[i];
+}
+
+/* Gathers the wanted rows of every input, so that an lm_head seen in one row costs one row. */
+static int64_t gather(struct prepared *p, const uint8_t *rows, int64_t nrows, int32_t *tokens, int64_t *positions)
+{
+    int64_t kept = 0;
+    for (int64_t t = 0; t < nrows; t++) {
+        if (!rows[t])
+            continue;
+        for (int i = 0; i < p->call.nin; i++)
+            copy_rows(&p->inputs[i], kept, &p->inputs[i], t, 1);
+        tokens[kept] = p->pass.tokens ? p->pass.tokens[t] : 0;
+        positions[kept++] = p->pass.positions ? p->pass.positions[t] : 0;
+    }
+    for (int i = 0; i < p->call.nin; i++)
+        p->inputs[i].shape[0] = kept;
+    p->pass.tokens = tokens;
+    p->pass.positions = positions;
+    p->pass.ntokens = kept;
+    return kept;
+}
+
+static struct tt_value scatter(const struct tt_value *some, const uint8_t *rows, int64_t nrows)
+{
+    int64_t shape[TT_VALUE_RANK], kept = 0;
+    memcpy(shape, some->shape, sizeof shape);
+    shape[0] = nrows;
+    struct tt_value out = tt_value_new(some->rank, shape);
+    int64_t stride = nrows ? tt_value_count(&out) / nrows : 0;
+    fill_unknown(&out, 0, tt_value_count(&out));
+    for (int64_t t = 0; t < nrows; t++) {
+        if (!rows[t])
+            continue;
+        for (int64_t i = 0; i < stride; i++)
+            out.var[t * stride + i] = 0;
+        copy_rows(&out, t, some, kept++, 1);
+    }
+    return out;
+}
+
+static bool all_rows(const struct prepared *p, const uint8_t *rows, int64_t nrows)
+{
+    if (!rows || !p->op || !p->op->rowwise || p->pass.types)
+        return true;
+    for (int i = 0; i < p->call.nin; i++)
+        if (!p->inputs[i].rank || p->inputs[i].shape[0] != nrows)
+            return true;
+    return memchr(rows, 0, (size_t)nrows) == NULL || memchr(rows, 1, (size_t)nrows) == NULL;
+}
+
+static int forward_some(struct prepared *p, const uint8_t *rows, int64_t nrows, struct tt_value *out,
+                        struct tt_error *error)
+{
+    if (all_rows(p, rows, nrows))
+        return p->op->forward(&p->call, out, error);
+    int32_t *tokens = tt_alloc_array((size_t)nrows, sizeof *tokens);
+    int64_t *positions = tt_alloc_array((size_t)nrows, sizeof *positions);
+    struct tt_value some = {0};
+    gather(p, rows, nrows, tokens, positions);
+    int failed = p->op->forward(&p->call, &some, error);
+    if (!failed)
+        *out = scatter(&some, rows, nrows);
+    tt_value_free(&some);
+    free(tokens);
+    free(positions);
+    return failed;
+}
+
+static int forward(struct tt_evaluator *e, struct overlay *overlay, int index, const uint8_t *rows,
+                   struct tt_value *out, struct tt_error *error)
+{
+    struct prepared p;
+    const struct tt_node *node = tt_graph_node(e->graph, index);
+    *out = (struct tt_value){0};
+    int failed = prepare(e, overlay, index, &p, error);
+    bind_call(&p);
+    if (!failed && p.op)
+        failed = forward_some(&p, rows, e->pass->inputs.ntokens, out, error);
+    if (!failed && node->state) {
+        struct tt_value fresh = p.op ? *out : tt_value_copy(&p.inputs[0]);
+        failed = evaluate_state(e, index, &fresh, out, error);
+        tt_value_free(&fresh);
+    }
+    if (!failed)
+        round_value(out, e->unit);
+    release(&p);
+    if (failed)
+        tt_value_free(out);
+    return failed;
+}
+
+/* ---- values as later nodes see them ---- */
+
+const struct tt_value *tt_evaluator_value(struct tt_evaluator *e, int node, struct tt_error *error)
+{
+    struct slot *slot = &e->slots[node];
+    if (!slot->filled) {
+        struct tt_value value;
+        if (forward(e, NULL, node, NULL, &value, error))
+            return NULL;
+        slot->value = value;
+        slot->filled = true;
+    }
+    return &slot->value;
+}
+
+static bool is_affected(struct tt_evaluator *e, struct overlay *overlay, int node)
+{
+    if (overlay->affected[node])
+        return overlay->affected[node] > 0;
+    const struct tt_node *n = tt_graph_node(e->graph, node);
+    bool yes = false;
+    if (!(e->slots[node].filled && e->slots[node].observed)) {
+        yes = find_override(overlay->overrides, node) != NULL;
+        for (int i = 0; i < n->nin && !yes; i++) {
+            const struct tt_observation *o = port_observation(e, n->in[i], node, i);
+            yes = !(o && tt_observation_complete(o)) && is_affected(e, overlay, n->in[i]);
+        }
+    }
+    overlay->affected[node] = yes ? 1 : -1;
+    return yes;
+}
+
+static int value_in(struct tt_evaluator *e, struct overlay *overlay, int node, const struct tt_value **out,
+                    struct tt_error *error)
+{
+    if (!overlay || !overlay->overrides || !is_affected(e, overlay, node)) {
+        *out = tt_evaluator_value(e, node, error);
+        return *out ? 0 : -1;
+    }
+    struct tt_value *value = &overlay->values[node];
+    if (!value->rank && forward(e, overlay, node, NULL, value, error))
+        return -1;
+    *out = value;
+    return 0;
+}
+
+int tt_evaluate(struct tt_evaluator *e, int node, const struct tt_overrides *overrides, const uint8_t *rows,
+                struct tt_value *out, struct tt_error *error)
+{
+    struct overlay overlay = {.overrides = overrides};
+    if (!overrides || !overrides->count)
+        return forward(e, NULL, node, rows, out, error);
+    overlay.affected = tt_alloc((size_t)e->nnodes);
+    overlay.values = tt_alloc_array((size_t)e->nnodes, sizeof *overlay.values);
+    int failed = forward(e, &overlay, node, rows, out, error);
+    for (int i = 0; i < e->nnodes; i++)
+        tt_value_free(&overlay.values[i]);
+    free(overlay.values);
+    free(overlay.affected);
+    return failed;
+}
+
+int tt_evaluate_as(struct tt_evaluator *e, const struct tt_observation *o, const struct tt_overrides *overrides,
+                   struct tt_value *out, struct tt_error *error)
+{
+    int64_t first = o->value.rank ? o->value.shape[0] : 1;
+    int64_t inner = first ? tt_value_rows(&o->value) / first : 0;
+    uint8_t *rows = tt_alloc((size_t)first + 1);
+    for (int64_t t = 0; t < first; t++)
+        rows[t] = memchr(o->seen + t * inner, 1, (size_t)inner) != NULL;
+    struct tt_value produced;
+    int failed = tt_evaluate(e, o->node, overrides, rows, &produced, error);
+    free(rows);
+    if (failed)
+        return -1;
+    *out = in_shape(e, &produced, o->node, o->consumer, o->port);
+    tt_value_free(&produced);
+    return 0;
+}
+
+/* Heads as read -> heads as stored: the first reader of each group speaks for it. */
+static struct tt_value group_heads(const struct tt_value *x, const int64_t *shape)
+{
+    struct tt_value out = tt_value_new(3, shape);
+    int64_t heads = x->shape[1], groups = shape[1], d = shape[2], each = heads / groups;
+    if (x->var)
+        tt_value_need_var(&out);
+    for (int64_t n = 0; n < shape[0]; n++) {
+        for (int64_t g = 0; g < groups; g++) {
+            int64_t to = (n * groups + g) * d, from = (n * heads + g * each) * d;
+            memcpy(out.v + to, x->v + from, (size_t)d * sizeof *out.v);
+            if (x->var)
+                memcpy(out.var + to, x->var + from, (size_t)d * sizeof *out.v);
+        }
+    }
+    return out;
+}
+
+void tt_evaluator_adopt(struct tt_evaluator *e, const struct tt_observation *o, const struct tt_value *expected)
+{
+    struct slot *slot = &e->slots[o->node];
+    struct tt_value value = merge(o, expected);
+    int64_t shape[TT_VALUE_RANK];
+    int rank = tt_trace_shape(e->graph, e->pass, o->node, -1, -1, shape);
+    if (rank == 3 && value.shape[1] != shape[1]) {
+        struct tt_value grouped = group_heads(&value, shape);
+        tt_value_free(&value);
+        value = grouped;
+    }
+    if (o->consumer < 0 && o->unit < e->trace->unit) { /* the next op reads it after one more rounding */
+        double *var = tt_value_need_var(&value);
+        for (int64_t i = 0, n = tt_value_count(&value); i < n; i++)
+            var[i] += 0.18 * e->trace->unit * e->trace->unit * value.v[i] * value.v[i];
+    }
+    tt_value_free(&slot->value);
+    *slot = (struct slot){.filled = true, .observed = tt_observation_complete(o), .value = value};
+}
+
+void tt_evaluator_persist(struct tt_evaluator *e, const struct tt_overrides *overrides)
+{
+    e->kept = tt_grow(e->kept, (size_t)e->nkept + 1, sizeof *e->kept);
+    e->kept[e->nkept] = tt_alloc(sizeof **e->kept);
+    tt_overrides_copy(e->kept[e->nkept++], overrides);
+}
+
+int tt_evaluator_span(struct tt_evaluator *e, int node, int *nodes, int most)
+{
+    uint8_t *seen = tt_alloc((size_t)e->nnodes);
+    int n = 0;
+    nodes[n++] = node;
+    seen[node] = 1;
+    for (int at = 0; at < n; at++) {
+        const struct tt_node *here = tt_graph_node(e->graph, nodes[at]);
+        for (int i = 0; i < here->nin; i++) {
+            int source = here->in[i];
+            const struct tt_observation *o = port_observation(e, source, nodes[at], i);
+            bool stops = (o && tt_observation_complete(o)) || (e->slots[source].filled && e->slots[source].observed);
+            if (!stops && !seen[source] && n < most) {
+                seen[source] = 1;
+                nodes[n++] = source;
+            }
+        }
+    }
+    free(seen);
+    return n;
+}
+
+int tt_evaluator_call(struct tt_evaluator *e, int node, struct tt_op_call *call, struct tt_attributes *attributes,
+                      struct tt_error *error)
+{
+    static struct prepared p; /* the caller reads it before it evaluates again */
+    release(&p);
+    p.call.nin = 0;
+    if (prepare(e, NULL, node, &p, error))
+        return -1;
+    bind_call(&p);
+    *attributes = p.attributes;
+    *call = p.call;
+    call->attributes = attributes;
+    return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A run in the terms of the graph: passes, their inputs, and what was seen of each node's value. Made by naming from a
+ * capture, by the reference engine, or from arrays of named tensors; read by verify, diagnose and compare.
+ */
+#ifndef TT_VERIFY_TRACE_H
+#define TT_VERIFY_TRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "graph/graph.h"
+#include "ops/op.h"
+
+#define TT_UNKNOWN_VARIANCE 1e300 /* of elements that nothing determines: never judged */
+static inline bool tt_unknown(double variance)
+{
+    return variance > 1e200;
+}
+
+enum tt_evidence { TT_BY_NONE, TT_BY_FILE, TT_BY_HASH, TT_BY_FLOW, TT_BY_SHAPE, TT_BY_NAME, TT_BY_VALUE };
+const char *tt_evidence_name(enum tt_evidence evidence); /* "file", "hash", … as in the verdict document */
+
+/* One value as the engine had it, in the graph's canonical shape for this pass and sequence. A producer's output has
+ * consumer -1; an operand read by another node names that node and its port. As read by the attention product, caches
+ * have one entry per *query* head: [keys, heads, head_dim]. */
+struct tt_observation {
+    int node;           /* whose value */
+    int consumer, port; /* who read it, -1/-1: as produced */
+    struct tt_value value;
+    uint8_t *seen;      /* [rows of value: all axes but the last], 0: not captured; its elements in `value` are 0 */
+    int64_t nseen;      /* rows seen */
+    double unit;        /* unit round-off of the values as stored: 2^-24, 2^-8 when all are bf16 numbers, … */
+    enum tt_dtype dtype; /* of the operand */
+    enum tt_evidence evidence;
+    double weight_dtype_unit;
+    uint64_t call;      /* id of (one of) its calls, 0: none */
+    const char *transform; /* canonicalisation applied, "" when none; static or owned by the trace */
+};
+
+enum tt_phase { TT_PREFILL, TT_DECODE, TT_WARMUP };
+const char *tt_phase_name(enum tt_phase phase);
+
+struct tt_trace_pass {
+    int pass, sequence;
+    bool continues; /* reads the cache of the pass before it of the same sequence */
+    enum tt_phase phase;
+    uint64_t epoch;
+    struct tt_pass_inputs inputs; /* arrays owned by the pass */
+    enum tt_evidence tokens_by;
+    double tokens_margin;         /* how much better the recovered tokens fit than the runner-up, 0: given */
+    int nobservations, capacity;
+    struct tt_observation *observations;
+};
+
+struct tt_trace {
+    const struct tt_graph *graph;
+    int npasses, capacity;
+    struct tt_trace_pass *passes; /* in execution order; sequences of one pass follow each other */
+    int unnamed_calls, named_calls;
+    double unit;                  /* round-off of the engine's activations (finest that most of them have) */
+    char note[512];               /* what could not be named and why, one line */
+};
+
+struct tt_trace *tt_trace_new(const struct tt_graph *graph);
+void tt_trace_free(struct tt_trace *trace);
+
+/* Arrays of `inputs` are copied. The pointer is valid until the next call. */
+struct tt_trace_pass *tt_trace_add_pass(struct tt_trace *trace, const struct tt_pass_inputs *inputs);
+/* Makes (or finds) the observation, allocated in canonical shape with nothing seen. */
+struct tt_observation *tt_trace_observe(struct tt_trace *trace, struct tt_trace_pass *pass, int node, int consumer,
+                                        int port);
+const struct tt_observation *tt_trace_find(const struct tt_trace_pass *pass, int node, int consumer, int port);
+/* Canonical shape of a node's value in this pass, as produced (consumer -1) or as read. */
+int tt_trace_shape(const struct tt_graph *graph, const struct tt_trace_pass *pass, int node, int consumer, int port,
+                   int64_t shape[TT_VALUE_RANK]);
+/* After the last write: counts seen rows, finds the unit. */
+void tt_observation_finish(struct tt_observation *observation);
+bool tt_observation_complete(const struct tt_observation *observation);
+
+#endif
