@@ -67,7 +67,7 @@ static void print_libraries(const struct tt_term *term, const struct tt_capture 
         const char *build = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "build_id"));
         if (!path || !computes(path))
             continue;
-        tt_fact(term, key, "%s%s%.12s", path, build ? "  build " : "", build ? build : "");
+        tt_fact(term, key, "%s%s%.12s", path, build && *build ? ", build " : "", build ? build : "");
         key = "";
     }
 }

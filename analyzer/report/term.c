@@ -5,8 +5,11 @@
 #include "report/term.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 #define FACT_COLUMN 14
 
@@ -57,18 +60,30 @@ void tt_fact_begin(const struct tt_term *term, const char *key)
 
 void tt_fact(const struct tt_term *term, const char *key, const char *format, ...)
 {
+    char *text;
     va_list arguments;
-    tt_fact_begin(term, key);
     va_start(arguments, format);
-    vfprintf(term->out, format, arguments);
+    int length = vasprintf(&text, format, arguments);
     va_end(arguments);
-    fputc('\n', term->out);
+    if (length < 0)
+        return;
+    tt_fact_begin(term, key);
+    if (term->width && 2 + FACT_COLUMN + tt_columns(text, (size_t)length) > (size_t)term->width)
+        tt_print_wrapped(term->out, text, 2 + FACT_COLUMN, term->width);
+    else
+        fprintf(term->out, "%s\n", text);
+    free(text);
 }
 
 size_t tt_columns(const char *text, size_t bytes)
 {
     size_t columns = 0;
-    for (size_t i = 0; i < bytes; i++)
-        columns += ((unsigned char)text[i] & 0xc0) != 0x80; /* continuation bytes take no place */
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '\033') /* a style takes no place */
+            while (i + 1 < bytes && text[i] != 'm')
+                i++;
+        else
+            columns += ((unsigned char)text[i] & 0xc0) != 0x80; /* continuation bytes take none either */
+    }
     return columns;
 }

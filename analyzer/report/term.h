@@ -43,7 +43,8 @@ void tt_fact(const struct tt_term *term, const char *key, const char *format, ..
 /* The key alone; the caller prints the text and the line end. */
 void tt_fact_begin(const struct tt_term *term, const char *key);
 
-/* Terminal columns of UTF-8 text: code points, combining and wide characters are not used here. */
+/* Terminal columns of UTF-8 text with styles: code points; combining and wide characters are not used here.
+ */
 size_t tt_columns(const char *text, size_t bytes);
 
 /* Numbers as people read them, by value so that several fit into one printf. */
