@@ -13,6 +13,7 @@
 #include "tensortap/dtype.h"
 #include "tensortap/writer.h" /* TT_MAX_RANK, enum tt_when, enum tt_level */
 
+struct tt_capture;
 struct tt_error; /* analyzer/base/error.h: code and one-line message */
 struct cJSON;
 
@@ -64,6 +65,9 @@ struct tt_operand {
     const char *file;   /* FILE: path of the mapped file, else NULL */
     uint64_t file_offset; /* FILE: byte offset of the operand's lowest address in it */
     double confidence;  /* 1 for declared extents */
+    uint64_t sequence;  /* when it was recorded, in the order of all records */
+    uint64_t file_size, file_mtime; /* FILE: of the file when it was mapped, mtime in ns */
+    const struct tt_capture *capture; /* that its bytes belong to */
 };
 
 struct tt_attribute {
@@ -98,8 +102,6 @@ struct tt_loss {
     const char *detail;
     uint64_t count, bytes;
 };
-
-struct tt_capture;
 
 /* Opens one capture directory, or a parent that holds exactly one. NULL and *error on failure. */
 struct tt_capture *tt_capture_open(const char *path, struct tt_error *error);
