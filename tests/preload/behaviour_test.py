@@ -2,7 +2,6 @@
 """Programs that fork, die, thread, load plugins: they behave as without the tap, and the capture is right."""
 import os
 import subprocess
-import sys
 
 import tap
 
@@ -40,7 +39,7 @@ def test_plain_run_records_one_call():
 def test_nothing_set_writes_below_current_directory():
     with tap.Run(scene("nothing"), tapped=False) as plain:  # gives a folder
         done = subprocess.run(scene("once"), cwd=plain.directory, stdout=subprocess.DEVNULL,
-                              env=tap.clean_environment({"LD_PRELOAD": tap.LIBRARY}))
+                              env=tap.clean_environment({"LD_PRELOAD": tap.PRELOAD}))
         assert done.returncode == 3
         calls, _ = tap.only_capture(plain)
         assert len(calls) == 1
@@ -108,8 +107,8 @@ def test_threads():
 
 
 def test_exit_while_threads_compute():
-    for _ in range(5):
-        with both(scene("busy_exit")) as run:
+    for _ in range(10):
+        with both([SCENES + "-stub", "busy_exit"]) as run:
             calls, _ = tap.only_capture(run)
             assert len(calls) > 4
 

@@ -53,12 +53,12 @@ struct layout {
 };
 
 #define GATHER(T, name)                                                                                      \
-    static void operand_##T(const char *role, const char *when, const TYPE_##T *data, struct layout l)       \
+    __attribute__((unused)) static void operand_##T(const char *role, const char *when, const TYPE_##T *data, struct layout l)       \
     {                                                                                                        \
         begin_operand(role, when, name);                                                                     \
         long dims[3] = {l.batch, l.rows, l.columns};                                                         \
         fprintf(truth, "\"shape\":[");                                                                       \
-        for (int i = 3 - (l.rank == 1 ? 2 : l.rank), n = 0; l.rank && n < l.rank; i++, n++)                  \
+        for (int i = 3 - l.rank, n = 0; n < l.rank; i++, n++)                                                \
             fprintf(truth, "%s%ld", n ? "," : "", dims[i]);                                                  \
         fprintf(truth, "],\"values\":[");                                                                    \
         for (long b = 0, n = 0; b < l.batch; b++)                                                            \
@@ -68,19 +68,19 @@ struct layout {
                             LOAD_##T(data[b * l.step + i * l.row + j * l.column]));                          \
         fprintf(truth, "]}");                                                                                \
     }                                                                                                        \
-    static void fill_##T(TYPE_##T *data, long room)                                                          \
+    __attribute__((unused)) static void fill_##T(TYPE_##T *data, long room)                                                          \
     {                                                                                                        \
         for (long i = 0; i < room; i++)                                                                      \
             data[i] = poison_##T;                                                                            \
     }                                                                                                        \
-    static void set_##T(TYPE_##T *data, struct layout l)                                                     \
+    __attribute__((unused)) static void set_##T(TYPE_##T *data, struct layout l)                                                     \
     {                                                                                                        \
         for (long b = 0; b < l.batch; b++)                                                                   \
             for (long i = 0; i < l.rows; i++)                                                                \
                 for (long j = 0; j < l.columns; j++)                                                         \
                     data[b * l.step + i * l.row + j * l.column] = (TYPE_##T)STORE_##T(next_value());         \
     }                                                                                                        \
-    static void print_##T(const char *routine, const TYPE_##T *data, struct layout l)                        \
+    __attribute__((unused)) static void print_##T(const char *routine, const TYPE_##T *data, struct layout l)                        \
     {                                                                                                        \
         printf("%s", routine);                                                                               \
         for (long b = 0; b < l.batch; b++)                                                                   \

@@ -30,6 +30,14 @@ static cJSON *integers(const int64_t *values, int count)
     return array;
 }
 
+/* All digits: cJSON's own printing may drop the last bit. */
+static cJSON *number(double value)
+{
+    char text[40];
+    snprintf(text, sizeof(text), isfinite(value) ? "%.17g" : "\"%g\"", value);
+    return cJSON_CreateRaw(text);
+}
+
 static cJSON *values_of(const struct tt_capture *capture, const struct tt_operand *operand)
 {
     size_t count = tt_operand_count(operand);
@@ -39,8 +47,7 @@ static cJSON *values_of(const struct tt_capture *capture, const struct tt_operan
     if (tt_operand_readable(operand) && tt_operand_read(capture, operand, values, &error) == 0) {
         array = cJSON_CreateArray();
         for (size_t i = 0; i < count; i++)
-            cJSON_AddItemToArray(array, isfinite(values[i]) ? cJSON_CreateNumber(values[i])
-                                                            : cJSON_CreateString("nonfinite"));
+            cJSON_AddItemToArray(array, number(values[i]));
     }
     free(values);
     return array ? array : cJSON_CreateNull();

@@ -84,8 +84,9 @@ static int scene_exit_in_handler(char **arguments)
     signal(SIGALRM, leave_from_handler);
     multiply(1);
     ualarm(50000, 0);
-    for (;;)
+    while (arguments)
         free(malloc(1 + (size_t)(rand() % 100000)));
+    return 0;
 }
 
 /* Parent and child both compute; the grandchild does not. */
@@ -172,8 +173,9 @@ static int scene_threads(char **arguments)
 
 static void *forever(void *argument)
 {
-    for (float sum = 0;;)
+    for (float sum = 0; argument == NULL;)
         sum += multiply(sum / 1e9f);
+    return NULL;
 }
 
 /* exit() while threads are busy in BLAS. */
@@ -206,7 +208,7 @@ static int scene_traps(char **arguments)
     float x[4] = {1, 2, 3, 4}, y[4] = {__builtin_nanf(""), 1e-40f, 1, 2};
     feenableexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
     cblas_saxpy(3, 1, x, 1, y + 1, 1);
-    cblas_scopy(4, x, 1, y, 1);
+    memcpy(y, x, sizeof(y));
     cblas_saxpy(4, 0, y, 1, x, 1);
     printf("%g\n", x[0]);
     return 0;
@@ -224,11 +226,11 @@ static int scene_invalid(char **arguments)
     return 0;
 }
 
-/* alpha 0: BLAS reads neither A nor B, which may be anything. */
+/* alpha 0: A and B take no part and may hold anything. */
 static int scene_alpha_zero(char **arguments)
 {
-    float c[4] = {1, 2, 3, 4};
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, 2, 2, 3, 0, NULL, 3, NULL, 2, 0.5f, c, 2);
+    float a[6] = {0}, c[4] = {1, 2, 3, 4};
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, 2, 2, 3, 0, a, 3, a, 2, 0.5f, c, 2);
     printf("%g %g %g %g\n", c[0], c[1], c[2], c[3]);
     return 0;
 }

@@ -21,8 +21,19 @@ def skip(why):
 
 def clean_environment(settings):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TENSORTAP_") and k != "LD_PRELOAD"}
+    environment.setdefault("ASAN_OPTIONS", "detect_leaks=0")
     environment.update({k: str(v) for k, v in settings.items()})
     return environment
+
+
+def preload_list():
+    """The library, behind the sanitizers' run-time libraries when it was built with them: those must be first."""
+    needed = subprocess.run(["ldd", LIBRARY], stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    return " ".join([path for path in needed if path.startswith("/") and "san.so" in path] + [LIBRARY])
+
+
+PRELOAD = preload_list()
+SANITIZED = PRELOAD != LIBRARY
 
 
 class Run:
@@ -32,7 +43,7 @@ class Run:
         self.directory = directory or tempfile.mkdtemp(prefix="tap-")
         self.owned = directory is None
         if tapped:
-            settings.setdefault("LD_PRELOAD", LIBRARY)
+            settings.setdefault("LD_PRELOAD", PRELOAD)
             settings.setdefault("TENSORTAP_OUT", self.directory)
         done = subprocess.run(command, env=clean_environment(settings), stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, cwd=cwd, timeout=300)

@@ -2,10 +2,6 @@
 # The preload library in other people's programs. Test programs know nothing of the tap but its optional header.
 set(ROOM ${CMAKE_CURRENT_LIST_DIR})
 set(ROOM_OUTPUT ${CMAKE_BINARY_DIR}/tests/preload)
-if(NOT TENSORTAP_PYTHON)
-    find_program(TENSORTAP_PYTHON NAMES python3 HINTS ${PROJECT_SOURCE_DIR}/.cache/venv/bin NO_DEFAULT_PATH)
-    find_program(TENSORTAP_PYTHON NAMES python3)
-endif()
 
 add_executable(preload-dump ${ROOM}/dump.c)
 target_link_libraries(preload-dump PRIVATE tensortap-analyzer PkgConfig::CJSON)
@@ -55,9 +51,14 @@ target_link_libraries(preload-calls-openblas PRIVATE PkgConfig::OPENBLAS)
 preload_python_test(calls.openblas calls_test.py $<TARGET_FILE:preload-calls-openblas>)
 
 add_executable(preload-scenes ${ROOM}/scenes.c)
-target_link_libraries(preload-scenes PRIVATE PkgConfig::OPENBLAS Threads::Threads)
+target_link_libraries(preload-scenes PRIVATE PkgConfig::OPENBLAS Threads::Threads m)
 target_compile_definitions(preload-scenes PRIVATE _GNU_SOURCE)
 target_include_directories(preload-scenes PRIVATE ${PROJECT_SOURCE_DIR}/include)
+# OpenBLAS itself crashes now and then when the process exits under its threads; a BLAS without state does not.
+add_executable(preload-scenes-stub ${ROOM}/scenes.c)
+target_link_libraries(preload-scenes-stub PRIVATE preload-stub-lp64 Threads::Threads m)
+target_compile_definitions(preload-scenes-stub PRIVATE _GNU_SOURCE)
+target_include_directories(preload-scenes-stub PRIVATE ${PROJECT_SOURCE_DIR}/include ${OPENBLAS_INCLUDE_DIRS})
 
 foreach(plugin one:100 two:200)
     string(REPLACE ":" ";" parts ${plugin})
@@ -81,7 +82,7 @@ add_executable(preload-own-names-user ${ROOM}/own_names_user.c)
 target_link_libraries(preload-own-names-user PRIVATE preload-own-names)
 add_executable(preload-upper ${ROOM}/upper.c)
 target_link_libraries(preload-upper PRIVATE preload-stub-bare)
-set_target_properties(preload-dump preload-calls-openblas preload-scenes preload-host preload-own-names
+set_target_properties(preload-dump preload-calls-openblas preload-scenes preload-scenes-stub preload-host preload-own-names
     preload-own-names-user preload-upper PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${ROOM_OUTPUT} LIBRARY_OUTPUT_DIRECTORY ${ROOM_OUTPUT})
 
