@@ -176,8 +176,9 @@ static double apply(const struct tt_function *fn, const struct tt_op_call *call,
                     double *variance)
 {
     double u = call->numerics.u_acc, slope = fn->slope(x), y = fn->value(x);
-    double table = TT_ROUNDING_VARIANCE * unit * unit * (x * x * slope * slope + y * y);
-    *variance = slope * slope * *variance + u * u * fn->rounding(x) + table;
+    struct tt_numerics table = {unit, unit}; /* f16 tables underflow, too */
+    double looked_up = unit > 0 ? tt_store_variance(&table, y) + slope * slope * tt_store_variance(&table, x) : 0;
+    *variance = slope * slope * *variance + u * u * fn->rounding(x) + looked_up;
     return y;
 }
 

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "ops/fit.h"
 #include "ops/support.h"
 
 static int check_shapes(const struct tt_op_call *call, struct tt_error *error)
@@ -63,6 +64,65 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     return 0;
 }
 
+/* The two sides of a residual: in[0], and the sum of the others. */
+static double other_side(const struct tt_op_call *call, int64_t i)
+{
+    double sum = 0;
+    for (int k = 1; k < call->nin; k++)
+        sum += call->in[k]->v[i % tt_value_count(call->in[k])];
+    return sum;
+}
+
+struct normal_equations {
+    double aa, ab, bb, ay, by; /* weighted products of the sides a, b and the observation y */
+};
+
+static struct normal_equations weigh_sides(const struct tt_op_call *call, const struct tt_value *expected,
+                                           const struct tt_value *observed)
+{
+    struct normal_equations n = {0};
+    int64_t count = tt_value_count(observed);
+    for (int64_t i = 0; i < count; i++) {
+        double a = call->in[0]->v[i], b = other_side(call, i), y = observed->v[i], w = expected->var[i];
+        w = 1 / (w + tt_store_variance(&call->numerics, y));
+        if (!isfinite(a) || !isfinite(b) || !isfinite(y) || !isfinite(w))
+            continue;
+        n.aa += w * a * a, n.ab += w * a * b, n.bb += w * b * b;
+        n.ay += w * a * y, n.by += w * b * y;
+    }
+    return n;
+}
+
+/* observed = a·in[0] + b·(in[1] + …) */
+static int recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
+                   int most)
+{
+    struct tt_recoveries list = {"add", call, observed, found, most, 0, 0};
+    struct tt_value expected = {0};
+    struct tt_attributes set = {0};
+    if (forward(call, &expected, NULL) || tt_value_count(observed) != tt_value_count(&expected))
+        return 0;
+    struct normal_equations n = weigh_sides(call, &expected, observed);
+    tt_value_free(&expected);
+    double determinant = n.aa * n.bb - n.ab * n.ab;
+    if (!(determinant > 0))
+        return 0;
+    double a = (n.ay * n.bb - n.by * n.ab) / determinant, b = (n.by * n.aa - n.ay * n.ab) / determinant;
+    double size = fmax(1, fmax(fabs(a), fabs(b)));
+    a = tt_fit_snap(a, 6 * size * sqrt(n.bb / determinant));
+    b = tt_fit_snap(b, 6 * size * sqrt(n.aa / determinant));
+    double first = tt_op_number(call, "scale_first", 1), others = tt_op_number(call, "scale", 1);
+    if (a == first && b == others)
+        return 0;
+    char before[48], after[48];
+    snprintf(before, sizeof before, "%.6g x + %.6g f", first, others);
+    snprintf(after, sizeof after, "%.6g x + %.6g f", a, b);
+    tt_attributes_set_number(&set, "scale_first", a);
+    tt_attributes_set_number(&set, "scale", b);
+    tt_recovery_offer(&list, "residual.scale", &set, before, after);
+    return list.count;
+}
+
 static const struct tt_variant variants[] = {
     {"residual.missing", "drop=0", NULL},
     {"residual.missing", "drop=1", NULL},
@@ -77,4 +137,5 @@ const struct tt_op tt_op_add = {
     .rowwise = true,
     .forward = forward,
     .variants = variants,
+    .recover = recover,
 };

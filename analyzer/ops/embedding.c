@@ -74,6 +74,9 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     return 0;
 }
 
+int tt_embedding_recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
+                         int most);
+
 static const struct tt_variant variants[] = {
     {"embed.scale_missing", "scale=1", "scale!=1"},
     {"embed.scale_twice", "scale=scale*scale", "scale!=1"},
@@ -87,4 +90,5 @@ const struct tt_op tt_op_embedding = {
     .weight_roles = {"table"},
     .forward = forward,
     .variants = variants,
+    .recover = tt_embedding_recover,
 };

@@ -9,6 +9,12 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     return tt_norm_forward(call, "layernorm", 1e-5, out, error);
 }
 
+static int recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
+                   int most)
+{
+    return tt_norm_recover(call, observed, "layernorm", 1e-5, found, most);
+}
+
 static const struct tt_variant variants[] = {
     {"norm.rmsnorm_for_layernorm", "form='rmsnorm'", NULL},
     {"norm.bias_missing", "use_bias=0", NULL},
@@ -28,4 +34,5 @@ const struct tt_op tt_op_layernorm = {
     .rowwise = true,
     .forward = forward,
     .variants = variants,
+    .recover = recover,
 };

@@ -259,4 +259,5 @@ const struct tt_op tt_op_linear = {
     .rowwise = true,
     .forward = forward,
     .variants = variants,
+    .recover = tt_linear_recover,
 };

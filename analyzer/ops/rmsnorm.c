@@ -9,6 +9,12 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     return tt_norm_forward(call, "rmsnorm", 1e-6, out, error);
 }
 
+static int recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
+                   int most)
+{
+    return tt_norm_recover(call, observed, "rmsnorm", 1e-6, found, most);
+}
+
 static const struct tt_variant variants[] = {
     {"norm.offset_missing", "offset=0", "offset==1"},
     {"norm.offset_extra", "offset=1", "offset==0"},
@@ -32,4 +38,5 @@ const struct tt_op tt_op_rmsnorm = {
     .rowwise = true,
     .forward = forward,
     .variants = variants,
+    .recover = recover,
 };

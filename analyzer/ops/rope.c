@@ -199,4 +199,5 @@ const struct tt_op tt_op_rope = {
     .forward = forward,
     .variants = variants,
     .benign = benign,
+    .recover = tt_rope_recover,
 };

@@ -6,7 +6,9 @@
  *   cause_prefix  "attn" | "logits": which family a fault belongs to
  */
 #include <math.h>
+#include <string.h>
 
+#include "ops/fit.h"
 #include "ops/support.h"
 
 /* A softcap in the storage format rounds the quotient, the tanh and the product; fused ones round less. */
@@ -43,6 +45,84 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     return 0;
 }
 
+struct cap_fit {
+    const struct tt_value *x, *expected, *observed;
+    double factor;
+};
+
+/* Weighted squared distance from cap·tanh(factor·x / cap). */
+static double cap_distance(const struct cap_fit *fit, double cap)
+{
+    double sum = 0;
+    int64_t count = tt_value_count(fit->x);
+    for (int64_t i = 0; i < count; i++) {
+        double y = fit->observed->v[i], error = y - cap * tanh(fit->factor * fit->x->v[i] / cap);
+        sum += isfinite(y) && fabs(y) < 1e30 ? error * error / fit->expected->var[i] : 0;
+    }
+    return sum;
+}
+
+/* Golden section over log cap, from the largest value seen upwards. */
+static double fit_cap(const struct cap_fit *fit)
+{
+    const double golden = 0.6180339887498949;
+    double largest = 0;
+    for (int64_t i = 0; i < tt_value_count(fit->x); i++) {
+        double y = fabs(fit->observed->v[i]);
+        largest = y < 1e30 ? fmax(largest, y) : largest;
+    }
+    double low = log(fmax(largest, 1e-30)), high = low + log(1e4), a = high - golden * (high - low);
+    double b = low + golden * (high - low);
+    double at_a = cap_distance(fit, exp(a)), at_b = cap_distance(fit, exp(b));
+    for (int step = 0; step < 48; step++) {
+        if (at_a < at_b) {
+            high = b, b = a, at_b = at_a, a = high - golden * (high - low);
+            at_a = cap_distance(fit, exp(a));
+        } else {
+            low = a, a = b, at_a = at_b, b = low + golden * (high - low);
+            at_b = cap_distance(fit, exp(b));
+        }
+    }
+    return exp((low + high) / 2);
+}
+
+static void recover_factor(struct tt_recoveries *list, const struct tt_value *expected, bool logits)
+{
+    double ratio, sigma, factor = tt_op_number(list->call, "factor", 1);
+    if (tt_op_number(list->call, "softcap", 0) != 0 ||
+        !tt_fit_scale(list->call, expected, expected->v, list->observed->v, &ratio, &sigma))
+        return;
+    if (fabs(ratio - 1) > 6 * sigma) {
+        double found = tt_fit_snap(ratio * factor, 6 * sigma * fabs(factor));
+        tt_recovery_number(list, logits ? "logits.scale" : "attn.scale", "factor", factor, found);
+    }
+}
+
+static void recover_cap(struct tt_recoveries *list, const struct tt_value *expected, bool logits)
+{
+    double factor = tt_op_number(list->call, "factor", 1), cap = tt_op_number(list->call, "softcap", 0);
+    struct cap_fit fit = {list->call->in[0], expected, list->observed, factor};
+    double found = fit_cap(&fit);
+    found = tt_fit_snap(found, 0.01 * found);
+    if (found != cap)
+        tt_recovery_number(list, logits ? "logits.softcap_extra" : "attn.softcap_extra", "softcap", cap, found);
+}
+
+static int recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
+                   int most)
+{
+    struct tt_recoveries list = {"scale", call, observed, found, most, 0, 0};
+    struct tt_value expected = {0};
+    if (forward(call, &expected, NULL) || tt_value_count(&expected) != tt_value_count(observed))
+        return 0;
+    bool logits = !strcmp(tt_op_string(call, "cause_prefix", "attn"), "logits");
+    recover_factor(&list, &expected, logits);
+    if (!list.count)
+        recover_cap(&list, &expected, logits);
+    tt_value_free(&expected);
+    return list.count;
+}
+
 static const struct tt_variant variants[] = {
     {"attn.scale", "factor=1", "cause_prefix=='attn' && factor!=1"},
     {"attn.scale", "factor=factor*factor", "cause_prefix=='attn' && factor!=1"},
@@ -68,4 +148,5 @@ const struct tt_op tt_op_scale = {
     .rowwise = true,
     .forward = forward,
     .variants = variants,
+    .recover = recover,
 };

@@ -253,4 +253,5 @@ const struct tt_op tt_op_softmax = {
     .weight_roles = {"sink"},
     .forward = forward,
     .variants = variants,
+    .recover = tt_softmax_recover,
 };
