@@ -23,6 +23,7 @@
     X(info)                                                                                                  \
     X(ls)                                                                                                    \
     X(show)                                                                                                  \
+    X(repair)                                                                                                \
     X(help)
 
 /* Exit status of analysis. */

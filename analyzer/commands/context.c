@@ -62,11 +62,15 @@ static int by_name(const void *a, const void *b)
 static int find_inside(struct tt_context *context, const char *parent, struct tt_paths *found)
 {
     size_t before = found->count;
+    int length = (int)strlen(parent);
+    while (length > 1 && parent[length - 1] == '/')
+        length--;
     DIR *directory = opendir(parent);
     if (!directory)
         return tt_fail(&context->error, TT_EINPUT, "%s: %s", parent, strerror(errno));
     for (struct dirent *entry; (entry = readdir(directory));) {
-        char *path = tt_format("%s/%s", parent, entry->d_name);
+        char *path = strcmp(parent, ".") == 0 ? tt_strdup(entry->d_name)
+                                              : tt_format("%.*s/%s", length, parent, entry->d_name);
         if (entry->d_name[0] != '.' && is_capture(path))
             add_path(found, path);
         else

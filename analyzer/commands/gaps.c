@@ -52,6 +52,11 @@ struct tt_gaps tt_summary_gaps(const struct tt_capture *capture, const struct tt
                                  tt_bytes(summary->kept_bytes[kept]).text, meanings[kept]));
     for (size_t i = 0; i < tt_capture_nlosses(capture); i++)
         add_loss(&gaps, tt_capture_loss(capture, i));
+    const cJSON *problem;
+    cJSON_ArrayForEach (problem, cJSON_GetObjectItemCaseSensitive(tt_capture_manifest(capture), "problems")) {
+        if (cJSON_IsString(problem))
+            add(&gaps, tt_strdup(problem->valuestring));
+    }
     for (size_t i = 0; i < summary->nroutines; i++)
         unfinished += summary->routines[i].unfinished;
     if (unfinished)

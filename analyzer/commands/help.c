@@ -68,6 +68,26 @@ void tt_print_help(FILE *out, const struct tt_command *command)
     tt_options_print(out, tt_common_options, command->options, width);
 }
 
+/* Enough for shell completion and for front ends. */
+static cJSON *options_json(const struct tt_option *table)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (; table && table->name; table++) {
+        const char letter[] = {table->letter, 0};
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "name", table->name);
+        if (table->letter)
+            cJSON_AddStringToObject(entry, "letter", letter);
+        if (table->argument)
+            cJSON_AddStringToObject(entry, "argument", table->argument);
+        if (table->choices)
+            cJSON_AddStringToObject(entry, "choices", table->choices);
+        cJSON_AddStringToObject(entry, "help", table->help);
+        cJSON_AddItemToArray(list, entry);
+    }
+    return list;
+}
+
 static cJSON *overview_document(void)
 {
     cJSON *document = tt_json_document("help");
@@ -77,8 +97,10 @@ static cJSON *overview_document(void)
         cJSON_AddStringToObject(entry, "name", (*command)->name);
         cJSON_AddStringToObject(entry, "summary", (*command)->summary);
         cJSON_AddStringToObject(entry, "usage", (*command)->usage);
+        cJSON_AddItemToObject(entry, "options", options_json((*command)->options));
         cJSON_AddItemToArray(list, entry);
     }
+    cJSON_AddItemToObject(document, "common_options", options_json(tt_common_options));
     return document;
 }
 

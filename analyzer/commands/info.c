@@ -72,19 +72,6 @@ static void print_libraries(const struct tt_term *term, const struct tt_capture 
     }
 }
 
-static void print_problems(const struct tt_term *term, const struct tt_capture *capture)
-{
-    const char *key = "problems";
-    const cJSON *entry;
-    cJSON_ArrayForEach (entry, member(capture, "problems")) {
-        if (!cJSON_IsString(entry))
-            continue;
-        tt_fact(term, key, "%s%s%s", tt_style_begin(term, TT_YELLOW), entry->valuestring,
-                tt_style_end(term, TT_YELLOW));
-        key = "";
-    }
-}
-
 /* "data 120 (1.2 MiB), file 30 (4 MiB)" */
 static char *kept_line(const struct tt_summary *summary)
 {
@@ -194,7 +181,6 @@ static void print_capture(const struct tt_term *term, const struct tt_capture *c
     print_models(term, capture);
     print_libraries(term, capture);
     print_contents(term, summary);
-    print_problems(term, capture);
     print_gaps(term, capture, summary);
     print_routines(term, summary);
     free(command);
