@@ -23,3 +23,11 @@ add_test(NAME engines.engine_input
          COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/engine_input.sh
                  $<TARGET_FILE:tensortap-engine> $<TARGET_FILE:tensortap-make-model>)
 set_tests_properties(engines.engine_input PROPERTIES LABELS short)
+
+# Engines that were not made for this project: they run the same under the tap, and every product is captured.
+foreach(case llama_eager llama_sdpa llama_batch minilm numpy_wheel numpy_debian exit_status without_products)
+    add_test(NAME engines.traced.${case}
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/real_engines.py ${case})
+    set_tests_properties(engines.traced.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+endforeach()
