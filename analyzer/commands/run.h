@@ -8,7 +8,8 @@
 #include "commands/command.h"
 
 /* run_environment.c — checks the options and sets the variables that the child inherits.
- * *directory: absolute path of the capture parent, owned by the caller. 0 or -1 with context->error. */
+ * *directory: the capture parent as the user named it, owned by the caller; TENSORTAP_OUT holds its absolute
+ * path. 0 or -1 with context->error. */
 int tt_run_arm(struct tt_context *context, char **directory);
 
 /* run_child.c */

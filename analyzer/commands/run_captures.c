@@ -36,7 +36,8 @@ struct tt_paths tt_run_list(const char *directory)
         struct stat info;
         if (strncmp(entry->d_name, "tensortap.", 10) != 0)
             continue;
-        char *path = tt_format("%s/%s", directory, entry->d_name);
+        char *path = strcmp(directory, ".") == 0 ? tt_strdup(entry->d_name)
+                                                 : tt_format("%s/%s", directory, entry->d_name);
         if (lstat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
             free(path);
             continue;

@@ -197,14 +197,20 @@ int tt_run_arm(struct tt_context *context, char **directory)
 {
     const char *chosen = context->output ? context->output : getenv("TENSORTAP_OUT");
     const char *passes = tt_option_text(context->options, "passes");
+    if (!chosen || !*chosen)
+        chosen = ".";
     if (passes && check_passes(passes, &context->error) != 0)
         return -1;
     if (check_select(context->select, &context->error) != 0)
         return -1;
-    *directory = prepare_directory(chosen && *chosen ? chosen : ".", &context->error);
-    if (!*directory || preload(&context->error) != 0)
+    char *absolute = prepare_directory(chosen, &context->error);
+    if (!absolute || preload(&context->error) != 0) {
+        free(absolute);
         return -1;
-    setenv("TENSORTAP_OUT", *directory, 1);
+    }
+    *directory = tt_strdup(chosen);
+    setenv("TENSORTAP_OUT", absolute, 1);
     set_variables(context);
+    free(absolute);
     return 0;
 }

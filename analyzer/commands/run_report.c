@@ -117,8 +117,8 @@ static void say(const struct tt_context *context, const char *directory, const s
     free(reason);
 }
 
-static cJSON *document_of(const struct tt_context *context, const char *directory,
-                          const struct tt_paths *made, const struct tt_run_result *result)
+static cJSON *document_of(const struct tt_context *context, const struct tt_paths *made,
+                          const struct tt_run_result *result)
 {
     cJSON *document = tt_json_document("run");
     cJSON *command = cJSON_AddArrayToObject(document, "command");
@@ -128,7 +128,7 @@ static cJSON *document_of(const struct tt_context *context, const char *director
     if (result->signal)
         cJSON_AddNumberToObject(document, "signal", result->signal);
     tt_json_add_number(document, "seconds", result->seconds);
-    cJSON_AddStringToObject(document, "directory", directory);
+    cJSON_AddStringToObject(document, "directory", getenv("TENSORTAP_OUT"));
     cJSON *captures = cJSON_AddArrayToObject(document, "captures");
     for (size_t i = 0; i < made->count; i++) {
         struct tt_error error;
@@ -158,7 +158,7 @@ void tt_run_report(struct tt_context *context, const char *directory, const stru
         say(context, directory, made, result);
     if (!context->json)
         return;
-    cJSON *document = document_of(context, directory, made, result);
+    cJSON *document = document_of(context, made, result);
     tt_json_print(context->out, document, 0, NULL);
     cJSON_Delete(document);
 }

@@ -145,10 +145,33 @@ def test_reasons(folder):
     check("the mode is off" in run(folder, "--mode=off", "true").stderr, "mode off")
 
 
+def test_capture(folder):
+    """With the tap and a numpy: the last lines and the document tell what info tells."""
+    if not os.path.exists(TAP) or subprocess.run([sys.executable, "-c", "import numpy"], capture_output=True).returncode:
+        print("not tried: capturing, there is no tap or no numpy")
+        return
+    product = "import numpy as np; a = np.ones((9, 8), 'f4'); print((a @ a.T)[0, 0])"
+    done = run(folder, "--json", "-o", os.path.join(folder, "captures"), "--", sys.executable, "-c", product)
+    own, _, text = done.stdout.partition("\n")
+    document = json.loads(text)
+    check(done.returncode == 0 and own == "8.0", f"{done}")
+    check(len(document["captures"]) == 1 and document["captures"][0]["operands"] >= 3, f"{document}")
+    path = document["captures"][0]["capture"]
+    lines = done.stderr.splitlines()
+    check(lines[0].startswith(f"tensortap: {path}: ") and "matmul" in lines[0], f"{lines}")
+    check(lines[-1].startswith("tensortap: next: tensortap ") and lines[-1].endswith(path), f"{lines}")
+    info = json.loads(subprocess.run([PROGRAM, "info", "--json", path], capture_output=True, text=True).stdout)
+    for key in ("calls", "operands", "epochs", "kept"):
+        check(info["captures"][0][key] == document["captures"][0][key], key)
+    shapes = [t["shape"] for t in json.loads(subprocess.run([PROGRAM, "ls", "--json", path], capture_output=True,
+                                                            text=True).stdout)["captures"][0]["tensors"]]
+    check([9, 8] in shapes and [9, 9] in shapes, f"{shapes}")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         for test in (test_streams_and_status, test_document, test_environment, test_set_up_failures, test_signals,
-                     test_terminal, test_reasons):
+                     test_terminal, test_reasons, test_capture):
             test(folder)
     sys.exit(failures != 0)
 
