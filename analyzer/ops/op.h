@@ -23,7 +23,7 @@ struct tt_attribute_value {
 
 struct tt_attributes {
     int count;
-    struct tt_attribute_value items[24];
+    struct tt_attribute_value items[48];
 };
 
 /* The last one of a name wins, so that an override can be appended. */

@@ -61,7 +61,8 @@ static int open_rotation(const struct tt_op_call *call, struct tt_rope *rope, st
     r->stuck_row = tt_op_number(call, "stuck_row", -1);
     r->turn = tt_op_number(call, "direction", 1) * tt_op_number(call, "frequency_scale", 1) * twice;
     r->angle_unit = tt_op_number(call, "angle_error", 3) * call->numerics.u_acc;
-    r->table_unit = tt_op_number(call, "table_unit", call->numerics.u_store);
+    r->table_unit = tt_op_number(call, "table_unit", -1);
+    r->table_unit = r->table_unit < 0 ? call->numerics.u_store : r->table_unit;
     r->bits = (int)tt_op_number(call, "position_bits", 0);
     if (tt_rope_frequencies(call, rope->dims, r->frequency, &attention, error))
         return -1;
@@ -193,7 +194,7 @@ const struct tt_op tt_op_rope = {
     .defaults = "theta=10000, pairing='half', dims=head_dim, scaling='none', factor=1, low_freq_factor=1, "
                 "high_freq_factor=4, original_context=8192, beta_fast=32, beta_slow=1, attn_factor=0, magnitude=1, "
                 "position_offset=0, position_scale=1, frequency_scale=1, direction=1, skip=0, twice=0, "
-                "stuck_row=-1, position_bits=0, frequency_bits=0, angle_error=3",
+                "stuck_row=-1, position_bits=0, frequency_bits=0, angle_error=3, table_unit=-1",
     .weight_roles = {"freq_factors"},
     .rowwise = true,
     .forward = forward,

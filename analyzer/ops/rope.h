@@ -10,7 +10,7 @@
  *   magnitude        multiplier of the result (1)
  *   weight           freq_factors [dims/2]: frequencies are divided by them
  *   angle_error      c in (c·u·|angle|·partner)²: 3 for a table of frequencies, 45 for theta iterated by products
- *   table_unit       unit round-off of a cos/sin table, 0: as the values are stored
+ *   table_unit       unit round-off of a cos/sin table, -1: that of stored values
  * Faults:
  *   position_offset  0 · position_scale 1 · frequency_scale 1 · direction 1 (-1 turns the other way) · skip · twice ·
  *   stuck_position   every row takes this position · stuck_row: every row takes the position of this row ·
