@@ -14,6 +14,7 @@
 #include "ops/linear_permutation.h"
 #include "ops/support.h"
 
+#define MATCHED 20000 /* outputs up to which rows are matched: the work grows with their square */
 #define PROBES 64 /* elements on which a truncation or a leading dimension is looked for */
 
 struct probe {
@@ -138,7 +139,7 @@ static void recover_permutation(struct probe *p)
     struct tt_permutation permutation = {.outputs = l->outputs};
     struct tt_attributes set = {0};
     char text[48];
-    if (!l->plain || l->outputs < 2 || l->outputs > 65536)
+    if (!l->plain || l->outputs < 2 || l->outputs > MATCHED)
         return;
     permutation.source = tt_alloc_array((size_t)l->outputs, sizeof *permutation.source);
     tt_permutation_match(l, &p->expected, p->observed, &permutation);
