@@ -188,7 +188,7 @@ void tt_section_leave(const struct tt_section *section)
 struct tt_recorder *tt_section_enter(struct tt_section *section)
 {
     begin_section(section);
-    struct tt_recorder *open = atomic_load(&tt_state) == TT_STATE_ON ? opened_recorder() : NULL;
+    struct tt_recorder *open = tt_core_on() ? opened_recorder() : NULL;
     if (!open)
         tt_section_leave(section);
     return open;

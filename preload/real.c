@@ -12,10 +12,8 @@
 #include <errno.h>
 #include <link.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core.h"
 
@@ -129,19 +127,6 @@ static void *symbol_anywhere(const char *name)
     return found;
 }
 
-/* What ld.so prints and does when lazy binding fails. Reached only when no loaded object defines the name, so
- * the program would have ended here without us, too. */
-static void missing(const char *name)
-{
-    char line[512];
-    int length = snprintf(line, sizeof(line), "%s: symbol lookup error: undefined symbol: %s\n",
-                          program_invocation_name, name);
-    ssize_t ignored = write(STDERR_FILENO, line, (size_t)length);
-    (void)ignored;
-    tt_core_close();
-    _exit(127);
-}
-
 static void *find_function(const char *name, const void *caller)
 {
     void *function = dlsym(RTLD_NEXT, name);
@@ -178,27 +163,43 @@ const struct tt_binding *tt_real_bind(struct tt_site *site, const void *caller)
 {
     static _Thread_local struct tt_binding spare __attribute__((tls_model("initial-exec")));
     int saved = errno;
-    struct tt_binding *binding = malloc(sizeof(*binding));
-    bool kept = binding != NULL;
-    if (!binding)
-        binding = &spare;
     struct object object = object_of(caller);
-    *binding = (struct tt_binding){
+    struct tt_binding found = {
         .low = object.low, .high = object.high, .function = find_function(site->name, caller)};
-    if (!binding->function)
-        missing(site->name);
-    binding->genuine = defined_beside(binding->function, site->companion);
-    pthread_mutex_lock(&lock);
-    if (kept)
-        publish(site, binding);
-    pthread_mutex_unlock(&lock);
+    found.genuine = !found.function || defined_beside(found.function, site->companion);
     dlerror(); /* what we tried in vain is not the program's error */
+    struct tt_binding *binding = found.function ? malloc(sizeof(*binding)) : NULL;
+    if (!found.function && !atomic_exchange(&site->told, true))
+        tt_core_problem("%s: no loaded library defines it, the tap computes it", site->name);
+    if (binding) {
+        *binding = found;
+        pthread_mutex_lock(&lock);
+        publish(site, binding);
+        pthread_mutex_unlock(&lock);
+    } else {
+        spare = found; /* not kept: a library that is loaded later may define it */
+        binding = &spare;
+    }
     errno = saved;
     return binding;
 }
 
+/* How many objects have been unloaded so far. */
+static int count_unloaded(struct dl_phdr_info *info, size_t size, void *data)
+{
+    *(unsigned long long *)data = info->dlpi_subs;
+    return 1;
+}
+
+/* Only when an object has gone: programs call dlclose in loops, and old bindings are not freed, because
+ * another thread may be reading them. */
 static void forget_bindings(void)
 {
+    static unsigned long long forgotten;
+    unsigned long long unloaded = 0;
+    dl_iterate_phdr(count_unloaded, &unloaded);
+    if (__atomic_exchange_n(&forgotten, unloaded, __ATOMIC_ACQ_REL) == unloaded)
+        return;
     pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < nbound; i++)
         atomic_store_explicit(&bound_sites[i]->bindings, NULL, memory_order_release);

@@ -18,7 +18,7 @@
 
 struct tt_binding { /* immutable once published; freed never, there are few */
     uintptr_t low, high; /* addresses of the calling object: [low, high) */
-    void *function;
+    void *function; /* NULL: there is none */
     bool genuine; /* see tt_real_genuine */
     struct tt_binding *next;
 };
@@ -27,10 +27,11 @@ struct tt_site { /* one per wrapped name */
     const char *name;
     const char *companion; /* a name that a library with the expected signature exports too, or NULL */
     _Atomic(struct tt_binding *) bindings;
+    atomic_bool told; /* that nothing defines the name */
 };
 
-/* Slow path of the two functions below. Never returns NULL: ends the process the way the dynamic linker does
- * when a symbol is missing, as it would have done without us. */
+/* Slow path of the two functions below. Never returns NULL; the binding's function is NULL when no loaded
+ * object defines the name. */
 const struct tt_binding *tt_real_bind(struct tt_site *site, const void *caller);
 
 static inline const struct tt_binding *tt_real_binding(struct tt_site *site, const void *caller)
@@ -42,7 +43,7 @@ static inline const struct tt_binding *tt_real_binding(struct tt_site *site, con
     return tt_real_bind(site, caller);
 }
 
-/* The function itself, as the caller would have found it. */
+/* The function itself, as the caller would have found it, or NULL. */
 static inline void *tt_real(struct tt_site *site, const void *caller)
 {
     return tt_real_binding(site, caller)->function;

@@ -83,6 +83,14 @@ static int64_t count_products(const struct tt_gemm_batch *batch)
     return count > 0 ? count : -1;
 }
 
+/* Places `gemm`, the group's, at its product `index`. */
+static void place(const struct tt_gemm_batch *batch, int64_t index, struct tt_gemm *gemm)
+{
+    gemm->a = batch->a[index];
+    gemm->b = batch->b[index];
+    gemm->c = batch->c[index];
+}
+
 static void product_before(const struct tt_call_scope *parent, struct tt_blas_matrix *product, int64_t index)
 {
     product->entered = tt_call_enter_child(&product->scope, parent, "matmul", product->gemm.routine);
@@ -99,9 +107,7 @@ static void products_before(const struct tt_call_scope *parent, struct tt_gemm_b
         struct tt_gemm gemm = group_of(batch, group);
         int64_t size = integer_at(batch, batch->group_size, group);
         for (int64_t i = 0; i < size; i++, index++) {
-            gemm.a = batch->a[index];
-            gemm.b = batch->b[index];
-            gemm.c = batch->c[index];
+            place(batch, index, &gemm);
             batch->matrices[index].gemm = gemm;
             product_before(parent, &batch->matrices[index], index);
         }
@@ -130,6 +136,18 @@ void tt_gemm_batch_before(struct tt_blas_call *call, const void *frame, struct t
     else if (count > 0)
         tt_core_problem("%s: no memory to record a batch", batch->routine);
     tt_section_leave(&section);
+}
+
+void tt_gemm_batch_plain(const struct tt_gemm_batch *batch)
+{
+    int64_t index = 0;
+    for (int64_t group = 0; group < batch->group_count; group++) {
+        struct tt_gemm gemm = group_of(batch, group);
+        for (int64_t i = 0; i < integer_at(batch, batch->group_size, group); i++, index++) {
+            place(batch, index, &gemm);
+            tt_gemm_plain(&gemm);
+        }
+    }
 }
 
 void tt_gemm_batch_after(struct tt_blas_call *call, struct tt_gemm_batch *batch)

@@ -103,6 +103,17 @@ void tt_axpy_after(struct tt_blas_call *call, const struct tt_vector_call *axpy)
 void tt_scal_before(struct tt_blas_call *call, const void *frame, const struct tt_vector_call *scal);
 void tt_scal_after(struct tt_blas_call *call, const struct tt_vector_call *scal);
 
+/* plain.c: the routine itself, when there is no real function. */
+void tt_gemm_plain(const struct tt_gemm *gemm);
+void tt_gemm_batch_plain(const struct tt_gemm_batch *batch);
+void tt_gemv_plain(const struct tt_gemv *gemv);
+double tt_dot_plain(const struct tt_vector_call *dot);
+void tt_axpy_plain(const struct tt_vector_call *axpy);
+void tt_scal_plain(const struct tt_vector_call *scal);
+/* Arguments make sense and the result is not empty. */
+bool tt_gemm_valid(const struct tt_gemm *gemm);
+bool tt_gemv_valid(const struct tt_gemv *gemv);
+
 /* For the families: begin and end around their own part. tt_blas_begin is true when the call is recorded: set
  * attributes, then tt_call_begin and operands, then tt_section_leave. */
 bool tt_blas_begin(struct tt_blas_call *call, const void *frame, struct tt_section *section, const char *op,

@@ -5,7 +5,7 @@
  */
 #include "blas/call.h"
 
-static bool valid(const struct tt_gemm *g)
+bool tt_gemm_valid(const struct tt_gemm *g)
 {
     return g->order && g->trans_a && g->trans_b && g->m > 0 && g->n > 0 && g->k > 0 && g->batch > 0 &&
            tt_blas_leading_valid(g->order, g->trans_a, g->m, g->k, g->lda) &&
@@ -75,7 +75,7 @@ static void inputs(struct tt_call_scope *scope, const struct tt_gemm *g)
 
 bool tt_gemm_record_inputs(struct tt_call_scope *scope, const struct tt_gemm *gemm)
 {
-    bool sound = valid(gemm);
+    bool sound = tt_gemm_valid(gemm);
     attributes(scope, gemm);
     if (!sound)
         tt_call_i64(scope, "invalid", 1);

@@ -31,7 +31,7 @@ static int64_t columns(const struct tt_gemv *g)
     return g->trans == 'n' ? g->n : g->m;
 }
 
-static bool gemv_valid(const struct tt_gemv *g)
+bool tt_gemv_valid(const struct tt_gemv *g)
 {
     return g->order && g->trans && g->m > 0 && g->n > 0 && g->incx != 0 && g->incy != 0 &&
            tt_blas_leading_valid(g->order, 'n', g->m, g->n, g->lda);
@@ -68,7 +68,7 @@ void tt_gemv_before(struct tt_blas_call *call, const void *frame, const struct t
     if (!tt_blas_begin(call, frame, &section, "matvec", gemv->routine))
         return;
     gemv_attributes(&call->scope, gemv);
-    if (begin(call, gemv_valid(gemv)))
+    if (begin(call, tt_gemv_valid(gemv)))
         gemv_inputs(&call->scope, gemv);
     tt_section_leave(&section);
 }

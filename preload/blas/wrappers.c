@@ -23,14 +23,17 @@
     LINKAGE void FUNCTION TT_##VIA##_##FAMILY##_PARAMETERS(INT, S, A, B, C)                                  \
     {                                                                                                        \
         TT_FIND_REAL(FUNCTION, ENTRY);                                                                       \
-        if (!tt_blas_wanted(__builtin_frame_address(0))) {                                                   \
+        if (!tt_blas_wanted(__builtin_frame_address(0)) && TT_LIKELY(real != NULL)) {                        \
             real TT_##VIA##_##FAMILY##_ARGUMENTS;                                                            \
             return;                                                                                          \
         }                                                                                                    \
         struct tt_blas_call call;                                                                            \
         TT_STRUCT_##FAMILY arguments = {.routine = ENTRY.site.name, TT_##VIA##_##FAMILY##_FILL(S, A, B, C)}; \
         TT_RECORD_##FAMILY(before)(&call, __builtin_frame_address(0), &arguments);                           \
-        real TT_##VIA##_##FAMILY##_ARGUMENTS;                                                                \
+        if (TT_LIKELY(real != NULL))                                                                         \
+            real TT_##VIA##_##FAMILY##_ARGUMENTS;                                                            \
+        else                                                                                                 \
+            TT_RECORD_##FAMILY(plain)(&arguments);                                                           \
         TT_RECORD_##FAMILY(after)(&call, &arguments);                                                        \
     }
 
@@ -41,12 +44,14 @@
     LINKAGE TT_##VIA##_RESULT_##S FUNCTION TT_##VIA##_##FAMILY##_PARAMETERS(INT, S, A, B, C)                 \
     {                                                                                                        \
         TT_FIND_REAL(FUNCTION, ENTRY);                                                                       \
-        if (!tt_blas_wanted(__builtin_frame_address(0)))                                                     \
+        if (!tt_blas_wanted(__builtin_frame_address(0)) && TT_LIKELY(real != NULL))                          \
             return real TT_##VIA##_##FAMILY##_ARGUMENTS;                                                     \
         struct tt_blas_call call;                                                                            \
         TT_STRUCT_##FAMILY arguments = {.routine = ENTRY.site.name, TT_##VIA##_##FAMILY##_FILL(S, A, B, C)}; \
         TT_RECORD_##FAMILY(before)(&call, __builtin_frame_address(0), &arguments);                           \
-        TT_##VIA##_RESULT_##S result = real TT_##VIA##_##FAMILY##_ARGUMENTS;                                 \
+        TT_##VIA##_RESULT_##S result =                                                                       \
+            TT_LIKELY(real != NULL) ? real TT_##VIA##_##FAMILY##_ARGUMENTS                                   \
+                                    : TT_##VIA##_GIVE_##S(TT_RECORD_##FAMILY(plain)(&arguments));            \
         TT_RECORD_##FAMILY(after)(&call, &arguments, &result, TT_##S);                                       \
         return result;                                                                                       \
     }

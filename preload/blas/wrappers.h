@@ -189,5 +189,19 @@
 #define TT_CBLAS_RESULT_F64   double
 #define TT_FORTRAN_RESULT_F32 double
 #define TT_FORTRAN_RESULT_F64 double
+#define TT_CBLAS_GIVE_F32     (float)
+#define TT_CBLAS_GIVE_F64     (double)
+#define TT_FORTRAN_GIVE_F32   tt_float_in_double
+#define TT_FORTRAN_GIVE_F64   (double)
+
+static inline double tt_float_in_double(double value)
+{
+    union {
+        float narrow;
+        double wide;
+    } result = {.wide = 0};
+    result.narrow = (float)value;
+    return result.wide;
+}
 
 #endif

@@ -107,7 +107,7 @@ def test_threads():
 
 
 def test_exit_while_threads_compute():
-    for _ in range(10):
+    for _ in range(3):
         with both([SCENES + "-stub", "busy_exit"]) as run:
             calls, _ = tap.only_capture(run)
             assert len(calls) > 4

@@ -88,6 +88,8 @@ set_target_properties(preload-dump preload-calls-openblas preload-scenes preload
 
 preload_python_test(behaviour behaviour_test.py)
 preload_python_test(settings settings_test.py)
+preload_python_test(undefined undefined_test.py ${CMAKE_C_COMPILER} $<TARGET_FILE:preload-calls-lp64>
+                    $<TARGET_FILE:preload-stub-lp64>)
 preload_python_test(exports exports_test.py ${CMAKE_C_COMPILER})
 preload_python_test(numpy numpy_test.py)
 
