@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "record/files.h"
-#include "record/text.h"
 
 #define SHARD_FIRST  (2u << 20)
 #define SHARD_MOST   (256u << 20)
@@ -217,14 +216,11 @@ uint64_t tt_shards_remaining(struct tt_shards *shards)
 /* Lock held. Failing leaves the shard in its open form, which stays valid. */
 static void close_shard(struct tt_shards *shards, struct tt_shard *shard)
 {
-    struct tt_text header = {0};
-    tt_shard_header(&header, shard->number, shard->entries, shard->nentries, shard->data_start, shard->used);
-    int fd = header.failed ? -1 : tt_file_reopen(shard->path, &shard->identity);
+    int fd = tt_file_reopen(shard->path, &shard->identity);
     if (fd >= 0) {
-        tt_shard_seal(fd, &header, shard->data_start, shard->used);
+        tt_shard_seal(fd, shard->number, shard->entries, shard->nentries, shard->data_start, shard->used);
         close(fd);
     }
-    tt_text_free(&header);
     for (struct tt_shard **at = &shards->open; *at; at = &(*at)->next)
         if (*at == shard) {
             *at = shard->next;

@@ -17,15 +17,7 @@
 #include <stdint.h>
 
 #include "record/log.h"
-#include "tensortap/dtype.h"
-
-struct tt_shard_entry { /* one tensor in a shard */
-    char *name;
-    enum tt_dtype dtype; /* logical */
-    int rank;
-    int64_t shape[8];    /* logical, in memory order: packed bytes are row-major in it */
-    uint64_t offset, nbytes; /* from the start of the file */
-};
+#include "tensortap/shard.h"
 
 struct tt_shard {
     struct tt_shard *next;
@@ -66,13 +58,6 @@ uint64_t tt_shards_remaining(struct tt_shards *shards);
 void tt_shards_close(struct tt_shards *shards);  /* all written out */
 void tt_shards_forget(struct tt_shards *shards); /* in a forked child: unmap, touch no file */
 
-/* Text of a closed header: header bytes without the leading length; entries sorted by offset.
- * `data_start` and `end` from the start of the file. Shared with repair. */
-struct tt_text;
-void tt_shard_header(struct tt_text *out, uint32_t number, struct tt_shard_entry *entries, uint32_t nentries,
-                     uint64_t data_start, uint64_t end);
-/* Writes the first page of a closed shard and cuts the file: the switch from open to closed. */
-int tt_shard_seal(int fd, const struct tt_text *header, uint64_t data_start, uint64_t end);
 uint64_t tt_shard_header_cost(const struct tt_shard_entry *entry);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The header of a closed shard, for the recorder and for repair (shard.h).
+ * The header of a closed shard, for the recorder and for repair (include/tensortap/shard.h).
  *
  * safetensors readers want every byte of the data covered exactly once, so gaps are named `_pad.N`, and
  * only dtypes that they know, so others are U8 with the bytes of a block on the last axis.
  */
-#include "record/shard.h"
+#include "tensortap/shard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "record/text.h"
+#include "tensortap/format.h"
 
 static int by_offset(const void *a, const void *b)
 {
@@ -66,13 +67,12 @@ static void put_metadata(struct tt_text *out, uint32_t number, const struct tt_s
     tt_text_put(out, "}");
 }
 
-void tt_shard_header(struct tt_text *out, uint32_t number, struct tt_shard_entry *entries, uint32_t nentries,
-                     uint64_t data_start, uint64_t end)
+/* Header bytes without the leading length, padded to data_start. */
+static void put_header(struct tt_text *out, uint32_t number, const struct tt_shard_entry *entries,
+                       uint32_t nentries, uint64_t data_start, uint64_t end)
 {
     uint64_t at = data_start;
     uint32_t pads = 0;
-    if (nentries)
-        qsort(entries, nentries, sizeof *entries, by_offset);
     put_metadata(out, number, entries, nentries);
     for (uint32_t i = 0; i < nentries; i++) {
         const struct tt_shard_entry *entry = &entries[i];
@@ -111,16 +111,39 @@ static int write_at(int fd, const char *bytes, uint64_t nbytes, uint64_t offset)
     return 0;
 }
 
-int tt_shard_seal(int fd, const struct tt_text *header, uint64_t data_start, uint64_t end)
+/* The tail of the header first, while it still counts as data; then the first page and the cut. Only
+ * between those two is the file invalid: a cut takes effect as it begins, but returns late, so a kill
+ * mostly arrives on its way out. */
+static int write_header(int fd, const struct tt_text *header, uint64_t data_start, uint64_t end)
 {
-    char page[TT_SHARD_PAGE];
+    char page[TT_SHARD_PAGE], before[TT_SHARD_PAGE];
     uint64_t length = data_start - 8;
-    if (header->failed || header->length != length || data_start < sizeof page)
+    if (header->failed || header->length != length)
         return -EOVERFLOW;
     memcpy(page, &length, 8);
     memcpy(page + 8, header->bytes, sizeof page - 8);
+    if (pread(fd, before, sizeof before, 0) != (ssize_t)sizeof before)
+        return -EIO;
     int status = write_at(fd, header->bytes + sizeof page - 8, length - (sizeof page - 8), sizeof page);
-    if (status == 0 && ftruncate(fd, (off_t)end) != 0)
+    if (status == 0)
+        status = write_at(fd, page, sizeof page, 0);
+    if (status == 0 && ftruncate(fd, (off_t)end) != 0) {
         status = -errno;
-    return status ? status : write_at(fd, page, sizeof page, 0);
+        write_at(fd, before, sizeof before, 0);
+    }
+    return status;
+}
+
+int tt_shard_seal(int fd, uint32_t number, struct tt_shard_entry *entries, uint32_t nentries,
+                  uint64_t data_start, uint64_t end)
+{
+    struct tt_text header = {0};
+    if (data_start < TT_SHARD_PAGE || data_start % TT_SHARD_ALIGN || end < data_start)
+        return -EINVAL;
+    if (nentries)
+        qsort(entries, nentries, sizeof *entries, by_offset);
+    put_header(&header, number, entries, nentries, data_start, end);
+    int status = write_header(fd, &header, data_start, end);
+    tt_text_free(&header);
+    return status;
 }
