@@ -3,6 +3,7 @@
  * add: y = scale_first·in[0] + scale·(in[1] + …), 2 to 6 inputs; in[0] is the skip path of a residual. An input
  * whose elements are a divisor of in[0]'s count is repeated over the leading axes.
  *   scale, scale_first   multipliers (1)
+ *   position_input       index of the input that holds position embeddings, -1: the sum is a residual
  *   drop, double         index of an input left out or counted twice (faults), -1: none
  */
 #include <math.h>
@@ -124,16 +125,17 @@ static int recover(const struct tt_op_call *call, const struct tt_value *observe
 }
 
 static const struct tt_variant variants[] = {
-    {"residual.missing", "drop=0", NULL},
-    {"residual.missing", "drop=1", NULL},
-    {"residual.doubled", "double=0", NULL},
-    {"residual.doubled", "double=1", NULL},
+    {"residual.missing", "drop=0", "position_input<0"},
+    {"residual.missing", "drop=1", "position_input<0"},
+    {"residual.doubled", "double=0", "position_input<0"},
+    {"residual.doubled", "double=1", "position_input<0"},
+    {"embed.position_missing", "drop=position_input", "position_input>=0"},
     {0},
 };
 
 const struct tt_op tt_op_add = {
     .name = "add",
-    .defaults = "scale=1, scale_first=1, drop=-1, double=-1",
+    .defaults = "scale=1, scale_first=1, drop=-1, double=-1, position_input=-1",
     .rowwise = true,
     .forward = forward,
     .variants = variants,

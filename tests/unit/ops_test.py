@@ -286,11 +286,11 @@ def check_variant(op, call, cause, attributes, expected):
 
 def test_variants():
     seen = 0
-    with_bias = {"scale": {"softcap": 30.0}, "rope": {"scaling": "llama3", "factor": 8.0}, "rmsnorm": {"offset": 1.0}}
+    also = {"add": {"position_input": 1}, "scale": {"softcap": 30.0}, "rope": {"scaling": "llama3", "factor": 8.0}, "rmsnorm": {"offset": 1.0}}
     for op in ("embedding", "add", "rmsnorm", "layernorm", "linear", "rope", "qk", "scale", "softmax", "pv",
                "activation", "mul", "rows"):
         defaults, variants, benign = ops.table(op)
-        for extra in ({}, with_bias.get(op, {})):
+        for extra in ({}, also.get(op, {})):
             call = with_attributes(example(op), extra)
             names = {**CONFIG, **evaluate_all(defaults, CONFIG), **call["attributes"]}
             expected = ops.forward(op, **call)

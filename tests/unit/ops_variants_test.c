@@ -13,7 +13,7 @@ static const char *const ops[] = {"embedding", "add",     "rmsnorm", "layernorm"
                                   "scale",     "softmax", "pv",      "activation", "mul",    "rows"};
 
 static const char *const causes[] = {
-    "embed.scale_missing", "embed.scale_twice", "embed.scale_rounding", "norm.offset_missing", "norm.offset_extra",
+    "embed.scale_missing", "embed.scale_twice", "embed.scale_rounding", "embed.position_missing", "norm.offset_missing", "norm.offset_extra",
     "norm.weight_missing", "norm.bias_missing", "norm.skipped", "norm.layernorm_for_rmsnorm",
     "norm.rmsnorm_for_layernorm", "norm.sum_not_mean", "norm.groups", "norm.cast_order", "rope.pairing",
     "rope.position_offset", "rope.position_stuck", "rope.direction", "rope.frequency_scale", "rope.magnitude_scale",
