@@ -26,7 +26,8 @@ static double sigmoid_slope(double x)
     return s * (1 - s);
 }
 
-/* exp's own error grows with its argument in implementations by range reduction; it reaches y through 1 - s. */
+/* exp's own error grows with its argument in implementations by range reduction; it reaches y through 1 - s.
+ */
 static double sigmoid_rounding(double x)
 {
     double s = sigmoid(x), exponential = (0.6 + 0.3 * fabs(x)) * s * (1 - s);
@@ -166,7 +167,8 @@ const struct tt_function *tt_function_find(const char *name, struct tt_error *er
             return &functions[i];
     }
     tt_fail(error, TT_EINPUT,
-            "activation: unknown function '%s' (silu, gelu, gelu_tanh, gelu_quick, relu, relu2, tanh, sigmoid, identity)",
+            "activation: unknown function '%s' (silu, gelu, gelu_tanh, gelu_quick, relu, relu2, tanh, "
+            "sigmoid, identity)",
             name);
     return NULL;
 }
@@ -177,7 +179,8 @@ static double apply(const struct tt_function *fn, const struct tt_op_call *call,
 {
     double u = call->numerics.u_acc, slope = fn->slope(x), y = fn->value(x);
     struct tt_numerics table = {unit, unit}; /* f16 tables underflow, too */
-    double looked_up = unit > 0 ? tt_store_variance(&table, y) + slope * slope * tt_store_variance(&table, x) : 0;
+    double looked_up =
+        unit > 0 ? tt_store_variance(&table, y) + slope * slope * tt_store_variance(&table, x) : 0;
     *variance = slope * slope * *variance + u * u * fn->rounding(x) + looked_up;
     return y;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * add: y = scale_first·in[0] + scale·(in[1] + …), 2 to 6 inputs; in[0] is the skip path of a residual. An input
- * whose elements are a divisor of in[0]'s count is repeated over the leading axes.
- *   scale, scale_first   multipliers (1)
- *   position_input       index of the input that holds position embeddings, -1: the sum is a residual
- *   drop, double         index of an input left out or counted twice (faults), -1: none
+ * add: y = scale_first·in[0] + scale·(in[1] + …), 2 to 6 inputs; in[0] is the skip path of a residual. An
+ * input whose elements are a divisor of in[0]'s count is repeated over the leading axes. scale, scale_first
+ * multipliers (1) position_input       index of the input that holds position embeddings, -1: the sum is a
+ * residual drop, double         index of an input left out or counted twice (faults), -1: none
  */
 #include <math.h>
 #include <stdio.h>
@@ -36,7 +35,8 @@ static void weigh_inputs(const struct tt_op_call *call, double *weight)
     }
 }
 
-static void accumulate(const struct tt_op_call *call, const struct tt_value *x, double weight, struct tt_value *out)
+static void accumulate(const struct tt_op_call *call, const struct tt_value *x, double weight,
+                       struct tt_value *out)
 {
     int64_t count = tt_value_count(out), repeat = tt_value_count(x);
     if (weight == 0)

@@ -74,8 +74,8 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     return 0;
 }
 
-int tt_embedding_recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
-                         int most);
+int tt_embedding_recover(const struct tt_op_call *call, const struct tt_value *observed,
+                         struct tt_recovery *found, int most);
 
 static const struct tt_variant variants[] = {
     {"embed.scale_missing", "scale=1", "scale!=1"},

@@ -12,17 +12,18 @@
 
 #define PROBES 6 /* tokens whose rows are looked for */
 
-int tt_embedding_recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
-                         int most);
+int tt_embedding_recover(const struct tt_op_call *call, const struct tt_value *observed,
+                         struct tt_recovery *found, int most);
 
 static void recover_scale(struct tt_recoveries *list, const struct tt_value *expected)
 {
     double ratio, sigma, scale = tt_op_number(list->call, "scale", 1);
-    if (!tt_fit_scale(list->call, expected, expected->v, list->observed->v, &ratio, &sigma) || fabs(ratio - 1) <= 6 * sigma)
+    if (!tt_fit_scale(list->call, expected, expected->v, list->observed->v, &ratio, &sigma) ||
+        fabs(ratio - 1) <= 6 * sigma)
         return;
     double value = tt_fit_snap(ratio * scale, 6 * sigma * fabs(scale));
-    tt_recovery_number(list, fabs(ratio - 1) < 0.005 ? "embed.scale_rounding" : "embed.scale_missing", "scale", scale,
-                       value);
+    tt_recovery_number(list, fabs(ratio - 1) < 0.005 ? "embed.scale_rounding" : "embed.scale_missing",
+                       "scale", scale, value);
 }
 
 static double *row_squares(const struct tt_value *table)
@@ -35,12 +36,12 @@ static double *row_squares(const struct tt_value *table)
 }
 
 /* Row of the table nearest to scale·row. */
-static int64_t nearest_row(const struct tt_value *table, const double *square, double scale, const double *observed,
-                           double *scratch)
+static int64_t nearest_row(const struct tt_value *table, const double *square, double scale,
+                           const double *observed, double *scratch)
 {
     int64_t best = 0, rows = table->shape[0], width = table->shape[1];
-    cblas_dgemv(CblasRowMajor, CblasNoTrans, (int)rows, (int)width, 1, table->v, (int)width, observed, 1, 0, scratch,
-                1);
+    cblas_dgemv(CblasRowMajor, CblasNoTrans, (int)rows, (int)width, 1, table->v, (int)width, observed, 1, 0,
+                scratch, 1);
     for (int64_t r = 1; r < rows; r++) {
         double here = scale * square[r] - 2 * scratch[r], there = scale * square[best] - 2 * scratch[best];
         if (scale * here < scale * there)
@@ -71,7 +72,8 @@ static void offer_rows(struct tt_recoveries *list, const int64_t *token, const i
     }
     for (int64_t s = -4; s <= 4; s++) {
         int64_t source = token[probes - 1] - s;
-        if (s && source >= 0 && source < list->call->pass->ntokens && asked_row(list->call, source) == row[probes - 1])
+        if (s && source >= 0 && source < list->call->pass->ntokens &&
+            asked_row(list->call, source) == row[probes - 1])
             shift = s;
     }
     if (stuck)
@@ -99,8 +101,8 @@ static void recover_rows(struct tt_recoveries *list)
     offer_rows(list, token, row, probes);
 }
 
-int tt_embedding_recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
-                         int most)
+int tt_embedding_recover(const struct tt_op_call *call, const struct tt_value *observed,
+                         struct tt_recovery *found, int most)
 {
     struct tt_recoveries list = {"embedding", call, observed, found, most, 0, 0};
     struct tt_value expected = {0};

@@ -29,7 +29,8 @@ static const struct tt_variant variants[] = {
 
 const struct tt_op tt_op_layernorm = {
     .name = "layernorm",
-    .defaults = "eps=1e-5, offset=0, form='layernorm', use_weight=1, use_bias=1, groups=1, join=0, cast_order='after'",
+    .defaults = "eps=1e-5, offset=0, form='layernorm', use_weight=1, use_bias=1, groups=1, join=0, "
+                "cast_order='after'",
     .weight_roles = {"weight", "bias"},
     .rowwise = true,
     .forward = forward,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * linear forward: two products per block of output rows, one for y and one for Σ w²·(error of x and of summing).
- * Blocks keep the squared weights within a few MiB, whatever the layer's size.
+ * linear forward: two products per block of output rows, one for y and one for Σ w²·(error of x and of
+ * summing). Blocks keep the squared weights within a few MiB, whatever the layer's size.
  */
 #include "ops/linear.h"
 
@@ -39,8 +39,8 @@ static int read_bias(const struct tt_op_call *call, struct tt_linear *l, struct 
     if (!bias || tt_op_number(call, "use_bias", 1) == 0)
         return 0;
     if (tt_value_count(bias) != l->outputs)
-        return tt_fail(error, TT_EINPUT, "linear: bias of %lld for %lld outputs", (long long)tt_value_count(bias),
-                       (long long)l->outputs);
+        return tt_fail(error, TT_EINPUT, "linear: bias of %lld for %lld outputs",
+                       (long long)tt_value_count(bias), (long long)l->outputs);
     l->bias = bias->v;
     return 0;
 }
@@ -54,8 +54,8 @@ static int check_layout(struct tt_linear *l, struct tt_error *error)
         l->ld = l->inputs;
     if (l->truncate <= 0 || l->truncate > l->inputs)
         l->truncate = l->inputs;
-    l->plain = !l->transpose && !l->zero && l->truncate == l->inputs && l->ld == l->inputs && !l->base && !l->block &&
-               !l->swap_count;
+    l->plain = !l->transpose && !l->zero && l->truncate == l->inputs && l->ld == l->inputs && !l->base &&
+               !l->block && !l->swap_count;
     return 0;
 }
 
@@ -101,7 +101,8 @@ static void copy_row(const struct tt_linear *l, const double *from, int64_t n, d
     }
 }
 
-void tt_linear_rows(const struct tt_linear *l, const double *from, int64_t first, int64_t count, double *block)
+void tt_linear_rows(const struct tt_linear *l, const double *from, int64_t first, int64_t count,
+                    double *block)
 {
     for (int64_t n = 0; n < count; n++)
         copy_row(l, from, first + n, block + n * l->inputs);
@@ -123,12 +124,13 @@ static double *input_errors(const struct tt_linear *l)
 }
 
 struct scratch {
-    double *weight, *square, *input_error, *input_square; /* [block, K], [block, K], [rows, K], [rows, K] or NULL */
-    int64_t block;                                        /* output rows at a time */
+    double *weight, *square, *input_error,
+        *input_square; /* [block, K], [block, K], [rows, K], [rows, K] or NULL */
+    int64_t block;     /* output rows at a time */
 };
 
-static void multiply(const struct tt_linear *l, const double *x, const double *weight, int64_t columns, double beta,
-                     double *y)
+static void multiply(const struct tt_linear *l, const double *x, const double *weight, int64_t columns,
+                     double beta, double *y)
 {
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)l->rows, (int)columns, (int)l->inputs, 1, x,
                 (int)l->inputs, weight, (int)l->inputs, beta, y, (int)l->outputs);
@@ -214,8 +216,8 @@ static int shape_output(const struct tt_linear *l, struct tt_value *out, struct 
         shape[i] = call->split[i - 1];
     int64_t product = rank == 3 ? shape[1] * shape[2] : shape[1];
     if (rank > 3 || product != l->outputs)
-        return tt_fail(error, TT_EINPUT, "linear: %lld outputs do not split into %lld x %lld", (long long)l->outputs,
-                       (long long)call->split[0], (long long)call->split[1]);
+        return tt_fail(error, TT_EINPUT, "linear: %lld outputs do not split into %lld x %lld",
+                       (long long)l->outputs, (long long)call->split[0], (long long)call->split[1]);
     *out = tt_value_new(rank, shape);
     tt_value_need_var(out);
     return 0;
@@ -252,9 +254,10 @@ static const struct tt_variant variants[] = {
 
 const struct tt_op tt_op_linear = {
     .name = "linear",
-    .defaults = "transpose=0, use_bias=1, bias_scale=1, scale=1, zero=0, truncate=0, ld=0, base=0, permute_block=0, "
-                "permute_inner=1, permute_rotate=0, swap_first=0, swap_second=0, swap_count=0, tail_columns=0, "
-                "tail_rows=0",
+    .defaults =
+        "transpose=0, use_bias=1, bias_scale=1, scale=1, zero=0, truncate=0, ld=0, base=0, permute_block=0, "
+        "permute_inner=1, permute_rotate=0, swap_first=0, swap_second=0, swap_count=0, tail_columns=0, "
+        "tail_rows=0",
     .weight_roles = {"weight", "bias"},
     .rowwise = true,
     .forward = forward,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Matching is by nearest column over all tokens, distances in units of each token's error. Rules tried: the layout
- * changes that converters make (half and interleaved rotary pairs within each head, any transposition of a block),
- * rotations, and two runs exchanged.
+ * Matching is by nearest column over all tokens, distances in units of each token's error. Rules tried: the
+ * layout changes that converters make (half and interleaved rotary pairs within each head, any transposition
+ * of a block), rotations, and two runs exchanged.
  */
 #include "ops/linear_permutation.h"
 
@@ -15,7 +15,7 @@
 
 #define BLOCK 256 /* observed columns matched at a time */
 
-struct columns { /* rows of tokens, scaled by 1/σ of the token */
+struct columns {              /* rows of tokens, scaled by 1/σ of the token */
     double *observed, *plain; /* [rows, outputs] bias taken away */
     double *plain_square;     /* [outputs] */
     int64_t rows, outputs;
@@ -56,7 +56,8 @@ static void close_columns(struct columns *c)
     free(c->plain_square);
 }
 
-/* The plain column nearest to observed column n; the product loses digits, so the winner is measured again. */
+/* The plain column nearest to observed column n; the product loses digits, so the winner is measured again.
+ */
 static int64_t nearest(const struct columns *c, const double *product, int64_t n)
 {
     int64_t best = 0;
@@ -72,8 +73,8 @@ static int64_t nearest(const struct columns *c, const double *product, int64_t n
     return distance <= 36 * (double)c->rows ? best : -1;
 }
 
-void tt_permutation_match(const struct tt_linear *linear, const struct tt_value *expected, const double *observed,
-                          struct tt_permutation *permutation)
+void tt_permutation_match(const struct tt_linear *linear, const struct tt_value *expected,
+                          const double *observed, struct tt_permutation *permutation)
 {
     struct columns c;
     open_columns(linear, expected, observed, &c);
@@ -169,7 +170,7 @@ bool tt_permutation_explain(const struct tt_permutation *permutation, struct tt_
     tt_attributes_set_number(set, "swap_first", (double)rule.swap[0]);
     tt_attributes_set_number(set, "swap_second", (double)rule.swap[1]);
     tt_attributes_set_number(set, "swap_count", (double)rule.swap_count);
-    snprintf(text, size, "rows %lld.. and %lld.. exchanged (%lld)", (long long)rule.swap[0], (long long)rule.swap[1],
-             (long long)rule.swap_count);
+    snprintf(text, size, "rows %lld.. and %lld.. exchanged (%lld)", (long long)rule.swap[0],
+             (long long)rule.swap[1], (long long)rule.swap_count);
     return true;
 }

@@ -13,8 +13,8 @@ struct tt_permutation {
 };
 
 /* `expected`: the plain product; `observed` [rows, outputs]. */
-void tt_permutation_match(const struct tt_linear *linear, const struct tt_value *expected, const double *observed,
-                          struct tt_permutation *permutation);
+void tt_permutation_match(const struct tt_linear *linear, const struct tt_value *expected,
+                          const double *observed, struct tt_permutation *permutation);
 
 /* Attributes of linear.h that describe the permutation, and words for them. False for the identity and for
  * permutations without a rule. */

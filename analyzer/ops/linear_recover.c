@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Recovers how a linear layer read its weight: a scale, fewer inputs, a leading dimension, a permutation of the
- * outputs, a tail left undone. Each finding is re-executed before it is offered.
+ * Recovers how a linear layer read its weight: a scale, fewer inputs, a leading dimension, a permutation of
+ * the outputs, a tail left undone. Each finding is re-executed before it is offered.
  */
 #include "ops/linear.h"
 
@@ -15,7 +15,7 @@
 #include "ops/support.h"
 
 #define MATCHED 20000 /* outputs up to which rows are matched: the work grows with their square */
-#define PROBES 64 /* elements on which a truncation or a leading dimension is looked for */
+#define PROBES  64    /* elements on which a truncation or a leading dimension is looked for */
 
 struct probe {
     struct tt_linear linear;
@@ -34,13 +34,15 @@ static void recover_scale(struct probe *p)
 {
     double ratio, sigma, scale = p->linear.scale;
     int64_t count = tt_value_count(&p->expected);
-    double *model = tt_alloc_array((size_t)count, sizeof *model), *rest = tt_alloc_array((size_t)count, sizeof *rest);
+    double *model = tt_alloc_array((size_t)count, sizeof *model),
+           *rest = tt_alloc_array((size_t)count, sizeof *rest);
     for (int64_t i = 0; i < count; i++) {
         double bias = p->linear.bias ? p->linear.bias_scale * p->linear.bias[i % p->linear.outputs] : 0;
         model[i] = p->expected.v[i] - bias;
         rest[i] = p->observed[i] - bias;
     }
-    if (tt_fit_scale(p->list->call, &p->expected, model, rest, &ratio, &sigma) && fabs(ratio - 1) > 6 * sigma && ratio != 0)
+    if (tt_fit_scale(p->list->call, &p->expected, model, rest, &ratio, &sigma) &&
+        fabs(ratio - 1) > 6 * sigma && ratio != 0)
         tt_recovery_number(p->list, "linear.scale", "scale", scale,
                            tt_fit_snap(ratio * scale, 6 * sigma * fabs(scale)));
     free(model);
@@ -61,7 +63,8 @@ static void recover_tail(struct probe *p)
         row = i / l->outputs < row ? i / l->outputs : row;
     }
     if (column > 0 && column < l->outputs)
-        tt_recovery_number(p->list, "linear.tile_remainder", "tail_columns", 0, (double)(l->outputs - column));
+        tt_recovery_number(p->list, "linear.tile_remainder", "tail_columns", 0,
+                           (double)(l->outputs - column));
     if (row > 0 && row < l->rows)
         tt_recovery_number(p->list, "linear.tile_remainder", "tail_rows", 0, (double)(l->rows - row));
 }
@@ -102,7 +105,8 @@ static int64_t find_offset(const struct probe *p, int64_t column, int64_t first,
     for (int64_t at = first; at <= last && at <= end; at++) {
         double worst = 0;
         for (int64_t t = 0; t < l->rows && t < 4 && worst < closest; t++) {
-            double y = l->scale * cblas_ddot((int)l->inputs, l->weight + at, 1, l->x->v + t * l->inputs, 1) + bias;
+            double y =
+                l->scale * cblas_ddot((int)l->inputs, l->weight + at, 1, l->x->v + t * l->inputs, 1) + bias;
             double error = y - p->observed[t * l->outputs + column];
             worst = fmax(worst, error * error / tt_value_variance(&p->expected, t * l->outputs + column));
         }
@@ -157,8 +161,8 @@ static int recover_all(struct probe *p)
     return p->list->count;
 }
 
-int tt_linear_recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
-                      int most)
+int tt_linear_recover(const struct tt_op_call *call, const struct tt_value *observed,
+                      struct tt_recovery *found, int most)
 {
     struct tt_recoveries list = {"linear", call, observed, found, most, 0, 0};
     struct probe p = {.list = &list, .observed = observed->v};

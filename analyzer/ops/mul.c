@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mul: y = a·b element by element, as in gated feed-forward blocks (a the activated gate, b the up projection).
- *   drop        index of an input left out, -1: none
- *   act_first, act_second   function applied to a or b before multiplying (a fault), "identity": none
+ * mul: y = a·b element by element, as in gated feed-forward blocks (a the activated gate, b the up
+ * projection). drop        index of an input left out, -1: none act_first, act_second   function applied to a
+ * or b before multiplying (a fault), "identity": none
  */
 #include <math.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Normalisation forward. The sums over a group carry one error for the whole row (row_var): it is what a sequential
- * float sum does to the row's factor, and it would condemn right engines if it were counted per element.
+ * Normalisation forward. The sums over a group carry one error for the whole row (row_var): it is what a
+ * sequential float sum does to the row's factor, and it would condemn right engines if it were counted per
+ * element.
  */
 #include "ops/norm.h"
 
@@ -14,14 +15,15 @@ struct norm {
     const struct tt_op_call *call;
     const double *weight, *bias; /* [weight_width] or NULL */
     int64_t weight_width;
-    int64_t group;  /* elements normalised together */
+    int64_t group; /* elements normalised together */
     bool centred, sum, skip, round_first;
     double eps, offset;
 };
 
 struct moments {
     double centre, factor; /* y = (x - centre)·factor */
-    double relative;       /* moment / (moment + eps): the part of a common factor of the row that is normalised away */
+    double relative; /* moment / (moment + eps): the part of a common factor of the row that is normalised
+                        away */
     double factor_variance, centre_variance;
 };
 
@@ -66,18 +68,18 @@ static int prepare(const struct tt_op_call *call, const char *form, double eps, 
     norm->group = width / groups;
     int64_t count = tt_value_count(x);
     if (norm->weight && (!norm->weight_width || count % norm->weight_width))
-        return tt_fail(error, TT_EINPUT, "norm: weight of %lld for rows of %lld", (long long)norm->weight_width,
-                       (long long)width);
+        return tt_fail(error, TT_EINPUT, "norm: weight of %lld for rows of %lld",
+                       (long long)norm->weight_width, (long long)width);
     if (norm->bias && bias_width != norm->weight_width && norm->weight)
-        return tt_fail(error, TT_EINPUT, "norm: weight of %lld but bias of %lld", (long long)norm->weight_width,
-                       (long long)bias_width);
+        return tt_fail(error, TT_EINPUT, "norm: weight of %lld but bias of %lld",
+                       (long long)norm->weight_width, (long long)bias_width);
     if (norm->bias)
         norm->weight_width = bias_width;
     return 0;
 }
 
-/* Squares below half a unit of their sum vanish when they are added one after another: beside a massive channel that
- * is most of them. Returns their share of the sum. */
+/* Squares below half a unit of their sum vanish when they are added one after another: beside a massive
+ * channel that is most of them. Returns their share of the sum. */
 static double vanishing_share(const struct norm *norm, const double *x, double mean, double total)
 {
     double sum = 0, least = norm->call->numerics.u_acc * total;
@@ -89,7 +91,8 @@ static double vanishing_share(const struct norm *norm, const double *x, double m
 }
 
 /* Rounding of the moments, as relative variance of the factor and absolute variance of the centre. */
-static void round_moments(const struct norm *norm, const double *x, double mean, double moment, struct moments *m)
+static void round_moments(const struct norm *norm, const double *x, double mean, double moment,
+                          struct moments *m)
 {
     double u = norm->call->numerics.u_acc, n = (double)norm->group;
     double share = vanishing_share(norm, x, mean, norm->sum ? moment : moment * n);
@@ -147,7 +150,8 @@ static void add_row_factor(const struct norm *norm, double variance, int64_t fir
             out->row_var[r] = variance;
         return;
     }
-    for (int64_t i = first; i < first + norm->group; i++) { /* several factors in a row, or a bias beside them */
+    for (int64_t i = first; i < first + norm->group;
+         i++) { /* several factors in a row, or a bias beside them */
         double y = out->v[i] - (norm->bias ? norm->bias[i % norm->weight_width] : 0);
         out->var[i] += variance * y * y;
     }
@@ -157,7 +161,8 @@ static void normalise(const struct norm *norm, int64_t first, struct tt_value *o
 {
     const struct tt_value *x = norm->call->in[0];
     struct moments m = measure(norm, x->v + first);
-    double variance = m.factor_variance + factor_input_variance(norm, &m, x->v + first, x->var ? x->var + first : NULL);
+    double variance =
+        m.factor_variance + factor_input_variance(norm, &m, x->v + first, x->var ? x->var + first : NULL);
     apply(norm, &m, first, out);
     if (x->row_var) { /* a common factor of the input survives only as far as eps matters */
         double survives = 1 - m.relative;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Recovers eps of a normalisation: every row's factor tells moment + eps, and rows with a small moment tell it well.
+ * Recovers eps of a normalisation: every row's factor tells moment + eps, and rows with a small moment tell
+ * it well.
  */
 #include <math.h>
 
@@ -16,7 +17,8 @@ static int plain_rows(const struct tt_op_call *call, const char *form, double ep
     struct tt_attributes attributes = call->attributes ? *call->attributes : (struct tt_attributes){0};
     struct tt_op_call changed = *call;
     changed.attributes = &attributes;
-    if (tt_attributes_set_number(&attributes, "eps", eps) || tt_attributes_set_number(&attributes, "use_bias", 0))
+    if (tt_attributes_set_number(&attributes, "eps", eps) ||
+        tt_attributes_set_number(&attributes, "use_bias", 0))
         return -1;
     return tt_norm_forward(&changed, form, eps, out, NULL);
 }
@@ -27,7 +29,8 @@ struct eps_fit {
 
 /* Observed = factor·plain + bias; factor² = (moment + eps) / (moment + true eps). */
 static void add_row(const struct tt_op_call *call, const struct tt_value *plain, const struct tt_value *other,
-                    const struct tt_value *observed, double eps, double step, int64_t row, struct eps_fit *fit)
+                    const struct tt_value *observed, double eps, double step, int64_t row,
+                    struct eps_fit *fit)
 {
     int64_t width = tt_value_width(plain);
     const struct tt_value *bias = tt_op_number(call, "use_bias", 1) != 0 ? call->weight[1] : NULL;
@@ -62,8 +65,8 @@ static double nearest_usual(double eps, double sigma)
     return best;
 }
 
-static bool fit_eps(const struct tt_op_call *call, const struct tt_value *observed, const char *form, double eps,
-                    struct eps_fit *fit)
+static bool fit_eps(const struct tt_op_call *call, const struct tt_value *observed, const char *form,
+                    double eps, struct eps_fit *fit)
 {
     struct tt_value plain = {0}, other = {0};
     double step = 1e-3 + eps;
@@ -76,8 +79,8 @@ static bool fit_eps(const struct tt_op_call *call, const struct tt_value *observ
     return fine && fit->weight > 0;
 }
 
-int tt_norm_recover(const struct tt_op_call *call, const struct tt_value *observed, const char *form, double eps,
-                    struct tt_recovery *found, int most)
+int tt_norm_recover(const struct tt_op_call *call, const struct tt_value *observed, const char *form,
+                    double eps, struct tt_recovery *found, int most)
 {
     const char *op = form[0] == 'r' ? "rmsnorm" : "layernorm";
     struct tt_recoveries list = {op, call, observed, found, most, 0, 0};

@@ -6,14 +6,14 @@
 
 #include "ops/op.h"
 
-extern const struct tt_op tt_op_embedding, tt_op_add, tt_op_rmsnorm, tt_op_layernorm, tt_op_linear, tt_op_rope,
-    tt_op_qk, tt_op_scale, tt_op_softmax, tt_op_pv, tt_op_activation, tt_op_mul, tt_op_rows,
+extern const struct tt_op tt_op_embedding, tt_op_add, tt_op_rmsnorm, tt_op_layernorm, tt_op_linear,
+    tt_op_rope, tt_op_qk, tt_op_scale, tt_op_softmax, tt_op_pv, tt_op_activation, tt_op_mul, tt_op_rows,
     tt_op_bias;
 
 static const struct tt_op *const table[] = {
-    &tt_op_embedding, &tt_op_add,     &tt_op_rmsnorm, &tt_op_layernorm,  &tt_op_linear, &tt_op_rope, &tt_op_qk,
-    &tt_op_scale,     &tt_op_softmax, &tt_op_pv,      &tt_op_activation, &tt_op_mul,    &tt_op_rows,
-    &tt_op_bias,
+    &tt_op_embedding,  &tt_op_add, &tt_op_rmsnorm, &tt_op_layernorm, &tt_op_linear,
+    &tt_op_rope,       &tt_op_qk,  &tt_op_scale,   &tt_op_softmax,   &tt_op_pv,
+    &tt_op_activation, &tt_op_mul, &tt_op_rows,    &tt_op_bias,
 };
 
 const struct tt_op *tt_op_find(const char *name)
@@ -40,7 +40,8 @@ double tt_attributes_number(const struct tt_attributes *attributes, const char *
     return item && !item->string ? item->number : fallback;
 }
 
-const char *tt_attributes_string(const struct tt_attributes *attributes, const char *name, const char *fallback)
+const char *tt_attributes_string(const struct tt_attributes *attributes, const char *name,
+                                 const char *fallback)
 {
     const struct tt_attribute_value *item = find(attributes, name);
     return item && item->string ? item->string : fallback;

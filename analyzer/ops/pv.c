@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * pv: attention context, out[t, h, d] = Σ_s probs[t, h, s]·v[s, g(h), d]. A probability of exactly 0 is a masked key:
- * it contributes nothing, whatever (even NaN) its value row holds.
- *   head_map  as in qk
+ * pv: attention context, out[t, h, d] = Σ_s probs[t, h, s]·v[s, g(h), d]. A probability of exactly 0 is a
+ * masked key: it contributes nothing, whatever (even NaN) its value row holds. head_map  as in qk
  */
 #include <cblas.h>
 #include <math.h>
@@ -16,7 +15,7 @@ struct context {
     double *v_square, *v_error;       /* [S, G, D] */
     bool nonfinite;                   /* v holds NaN or Inf somewhere */
     int64_t tokens, heads, keys, kv_heads, depth;
-    double *p_square, *p_error;       /* [T, S] of one head */
+    double *p_square, *p_error; /* [T, S] of one head */
 };
 
 static int read_shapes(const struct tt_op_call *call, struct context *c, struct tt_error *error)
@@ -25,7 +24,8 @@ static int read_shapes(const struct tt_op_call *call, struct context *c, struct 
         return -1;
     c->probs = call->in[0], c->v = call->in[1];
     if (c->probs->rank != 3 || c->v->rank != 3 || c->probs->shape[2] != c->v->shape[0])
-        return tt_fail(error, TT_EINPUT, "pv: needs probabilities [tokens, heads, keys] and v [keys, kv_heads, dim]");
+        return tt_fail(error, TT_EINPUT,
+                       "pv: needs probabilities [tokens, heads, keys] and v [keys, kv_heads, dim]");
     c->tokens = c->probs->shape[0], c->heads = c->probs->shape[1], c->keys = c->probs->shape[2];
     c->kv_heads = c->v->shape[1], c->depth = c->v->shape[2];
     return 0;

@@ -10,7 +10,7 @@
 #include "ops/support.h"
 
 struct product {
-    const struct tt_value *q, *k;              /* [T, H, D], [S, G, D] */
+    const struct tt_value *q, *k;                    /* [T, H, D], [S, G, D] */
     double *q_square, *q_error, *k_square, *k_error; /* like q or k; k_error NULL when k is exact */
     int64_t tokens, heads, keys, kv_heads, depth;
 };
@@ -21,7 +21,8 @@ static int read_shapes(const struct tt_op_call *call, struct product *p, struct 
         return -1;
     p->q = call->in[0], p->k = call->in[1];
     if (p->q->rank != 3 || p->k->rank != 3 || p->q->shape[2] != p->k->shape[2])
-        return tt_fail(error, TT_EINPUT, "qk: needs q [tokens, heads, dim] and k [keys, kv_heads, dim] of equal dim");
+        return tt_fail(error, TT_EINPUT,
+                       "qk: needs q [tokens, heads, dim] and k [keys, kv_heads, dim] of equal dim");
     p->tokens = p->q->shape[0], p->heads = p->q->shape[1], p->depth = p->q->shape[2];
     p->keys = p->k->shape[0], p->kv_heads = p->k->shape[1];
     return 0;
@@ -59,8 +60,8 @@ static double *key_errors(const struct product *p)
 }
 
 /* out[:, h, :] (+)= a[:, h, :]·b[:, g, :]ᵀ */
-static void multiply_head(const struct product *p, const double *a, const double *b, int64_t head, int64_t group,
-                          double beta, double *out)
+static void multiply_head(const struct product *p, const double *a, const double *b, int64_t head,
+                          int64_t group, double beta, double *out)
 {
     int q_row = (int)(p->heads * p->depth), k_row = (int)(p->kv_heads * p->depth);
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->tokens, (int)p->keys, (int)p->depth, 1,
@@ -81,7 +82,8 @@ static void finish(const struct tt_op_call *call, const struct product *p, struc
     tt_clear_nonfinite(out);
 }
 
-static void multiply(const struct tt_op_call *call, struct product *p, const int64_t *map, struct tt_value *out)
+static void multiply(const struct tt_op_call *call, struct product *p, const int64_t *map,
+                     struct tt_value *out)
 {
     p->q_square = squares(p->q), p->k_square = squares(p->k);
     p->q_error = query_errors(call, p), p->k_error = key_errors(p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * rmsnorm: norm.h with form "rmsnorm". The weight may be shorter than x's row count: [n] for x [tokens, heads, n].
+ * rmsnorm: norm.h with form "rmsnorm". The weight may be shorter than x's row count: [n] for x [tokens,
+ * heads, n].
  */
 #include "ops/norm.h"
 
@@ -33,7 +34,8 @@ static const struct tt_variant variants[] = {
 
 const struct tt_op tt_op_rmsnorm = {
     .name = "rmsnorm",
-    .defaults = "eps=1e-6, offset=0, form='rmsnorm', use_weight=1, use_bias=1, groups=1, join=0, cast_order='after'",
+    .defaults =
+        "eps=1e-6, offset=0, form='rmsnorm', use_weight=1, use_bias=1, groups=1, join=0, cast_order='after'",
     .weight_roles = {"weight", "bias"},
     .rowwise = true,
     .forward = forward,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * rope forward. The error of an angle is relative to the angle, so it grows with the position: a right f32 engine is
- * 1e-2 rad off at position 100000, and only the term (c·u·|angle|·partner)² says so.
+ * rope forward. The error of an angle is relative to the angle, so it grows with the position: a right f32
+ * engine is 1e-2 rad off at position 100000, and only the term (c·u·|angle|·partner)² says so.
  */
 #include "ops/rope.h"
 
@@ -13,8 +13,9 @@
 
 struct rotation {
     double *frequency, *cosine, *sine, *angle_variance; /* [dims/2] */
-    double position_scale, offset, stuck_position, stuck_row, turn; /* turn: direction · frequency_scale · (twice) */
-    double angle_unit, table_unit;                      /* relative round-off of an angle; of cos and sin */
+    double position_scale, offset, stuck_position, stuck_row,
+        turn;                      /* turn: direction · frequency_scale · (twice) */
+    double angle_unit, table_unit; /* relative round-off of an angle; of cos and sin */
     int bits;
 };
 
@@ -100,8 +101,10 @@ static void rotate_pair(const struct tt_op_call *call, const struct rotation *r,
     for (int k = 0; k < 2; k++) {
         double along = x[k] * c, across = x[!k] * s, partner = y[!k];
         variance[k] = c * c * input_variance[k] + s * s * input_variance[!k];
-        variance[k] += 2 * rounding * (along * along + across * across) + partner * partner * r->angle_variance[i];
-        variance[k] += 0.75 * y[k] * y[k] * r->angle_variance[i] * r->angle_variance[i]; /* second order: far out */
+        variance[k] +=
+            2 * rounding * (along * along + across * across) + partner * partner * r->angle_variance[i];
+        variance[k] +=
+            0.75 * y[k] * y[k] * r->angle_variance[i] * r->angle_variance[i]; /* second order: far out */
     }
 }
 
@@ -123,7 +126,8 @@ static void rotate_head(const struct tt_op_call *call, const struct tt_rope *rop
     }
     for (int64_t d = rope->dims; d < rope->depth; d++) { /* the rest passes through */
         out->v[start + d] = x->v[start + d];
-        out->var[start + d] = (x->var ? x->var[start + d] : 0) + tt_store_variance(&call->numerics, x->v[start + d]);
+        out->var[start + d] =
+            (x->var ? x->var[start + d] : 0) + tt_store_variance(&call->numerics, x->v[start + d]);
     }
 }
 
@@ -191,10 +195,11 @@ static const struct tt_variant benign[] = {
 
 const struct tt_op tt_op_rope = {
     .name = "rope",
-    .defaults = "theta=10000, pairing='half', dims=head_dim, scaling='none', factor=1, low_freq_factor=1, "
-                "high_freq_factor=4, original_context=8192, beta_fast=32, beta_slow=1, attn_factor=0, magnitude=1, "
-                "position_offset=0, position_scale=1, frequency_scale=1, direction=1, skip=0, twice=0, "
-                "stuck_row=-1, position_bits=0, frequency_bits=0, angle_error=3, table_unit=-1",
+    .defaults =
+        "theta=10000, pairing='half', dims=head_dim, scaling='none', factor=1, low_freq_factor=1, "
+        "high_freq_factor=4, original_context=8192, beta_fast=32, beta_slow=1, attn_factor=0, magnitude=1, "
+        "position_offset=0, position_scale=1, frequency_scale=1, direction=1, skip=0, twice=0, "
+        "stuck_row=-1, position_bits=0, frequency_bits=0, angle_error=3, table_unit=-1",
     .weight_roles = {"freq_factors"},
     .rowwise = true,
     .forward = forward,

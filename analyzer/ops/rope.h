@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * rope: rotary position embedding of x [tokens, heads, head_dim] (or [tokens, heads·head_dim] with attribute head_dim).
+ * rope: rotary position embedding of x [tokens, heads, head_dim] (or [tokens, heads·head_dim] with attribute
+ * head_dim).
  *
  *   theta            base of the frequencies (10000)
  *   pairing          "half" (i, i + dims/2) | "interleaved" (2i, 2i + 1)
@@ -9,12 +10,12 @@
  *                    original_context, beta_fast, beta_slow, attn_factor (0: 0.1·ln(factor) + 1)
  *   magnitude        multiplier of the result (1)
  *   weight           freq_factors [dims/2]: frequencies are divided by them
- *   angle_error      c in (c·u·|angle|·partner)²: 3 for a table of frequencies, 45 for theta iterated by products
- *   table_unit       unit round-off of a cos/sin table, -1: that of stored values
- * Faults:
- *   position_offset  0 · position_scale 1 · frequency_scale 1 · direction 1 (-1 turns the other way) · skip · twice ·
- *   stuck_position   every row takes this position · stuck_row: every row takes the position of this row ·
- *   position_bits, frequency_bits   significant bits of positions and of frequencies (bf16 8, f16 11), 0: exact
+ *   angle_error      c in (c·u·|angle|·partner)²: 3 for a table of frequencies, 45 for theta iterated by
+ * products table_unit       unit round-off of a cos/sin table, -1: that of stored values Faults:
+ *   position_offset  0 · position_scale 1 · frequency_scale 1 · direction 1 (-1 turns the other way) · skip ·
+ * twice · stuck_position   every row takes this position · stuck_row: every row takes the position of this
+ * row · position_bits, frequency_bits   significant bits of positions and of frequencies (bf16 8, f16 11), 0:
+ * exact
  */
 #ifndef TT_OPS_ROPE_H
 #define TT_OPS_ROPE_H
@@ -30,8 +31,8 @@ struct tt_rope {
 };
 
 int tt_rope_read(const struct tt_op_call *call, struct tt_rope *rope, struct tt_error *error);
-/* Radians per position of each pair, scaling and freq_factors applied, frequency_scale and direction not: [dims/2].
- * *attention: the multiplier that YaRN puts on the result, else 1. */
+/* Radians per position of each pair, scaling and freq_factors applied, frequency_scale and direction not:
+ * [dims/2]. *attention: the multiplier that YaRN puts on the result, else 1. */
 int tt_rope_frequencies(const struct tt_op_call *call, int64_t dims, double *frequency, double *attention,
                         struct tt_error *error);
 /* The two elements of pair i within a head. */

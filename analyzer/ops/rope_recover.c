@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Recovers what a rotary embedding did from x before and after: which elements form pairs (their norms survive), then
- * the angle of every pair at a few tokens, then the one parameter that explains all angles.
+ * Recovers what a rotary embedding did from x before and after: which elements form pairs (their norms
+ * survive), then the angle of every pair at a few tokens, then the one parameter that explains all angles.
  */
 #include <math.h>
 #include <stdio.h>
@@ -76,7 +76,8 @@ static double change_beside(const struct tt_rope *rope, const double *y, const s
     return sum;
 }
 
-static void read_angles(const struct tt_op_call *call, const struct tt_rope *rope, const double *y, struct angles *a)
+static void read_angles(const struct tt_op_call *call, const struct tt_rope *rope, const double *y,
+                        struct angles *a)
 {
     double norms[3] = {0}; /* Σ |x|², Σ |x||y|, Σ |y|² */
     choose_tokens(rope, call->pass, a);
@@ -99,7 +100,8 @@ struct hypothesis {
     double scale, offset; /* angle = (position·… + offset)·frequency·scale */
 };
 
-/* 1 - mean cosine between read and predicted angles; 0: all agree. Pairs faster than `fastest` are left out. */
+/* 1 - mean cosine between read and predicted angles; 0: all agree. Pairs faster than `fastest` are left out.
+ */
 static double disagreement(const struct angles *a, const struct hypothesis *h, double fastest)
 {
     double sum = 0, weight = 0;
@@ -116,7 +118,8 @@ static double disagreement(const struct angles *a, const struct hypothesis *h, d
 
 static int nominal_frequencies(const struct recovery *r, const char *name, double value, double *frequency)
 {
-    struct tt_attributes attributes = r->list.call->attributes ? *r->list.call->attributes : (struct tt_attributes){0};
+    struct tt_attributes attributes =
+        r->list.call->attributes ? *r->list.call->attributes : (struct tt_attributes){0};
     struct tt_op_call call = *r->list.call;
     double attention;
     call.attributes = &attributes;
@@ -145,7 +148,8 @@ static double theta_disagreement(const struct recovery *r, double theta, double 
     return disagreement(&r->angles, &h, INFINITY);
 }
 
-static void consider_theta(const struct recovery *r, double theta, double *scratch, double *best, double *least)
+static void consider_theta(const struct recovery *r, double theta, double *scratch, double *best,
+                           double *least)
 {
     double here = theta_disagreement(r, theta, scratch);
     if (here < *least) {
@@ -155,7 +159,8 @@ static void consider_theta(const struct recovery *r, double theta, double *scrat
 }
 
 /* Written values first; then those that stretching a context by a factor makes of them (NTK). */
-static void search_theta(const struct recovery *r, double nominal, double *scratch, double *best, double *least)
+static void search_theta(const struct recovery *r, double nominal, double *scratch, double *best,
+                         double *least)
 {
     static const double digits[] = {1, 1.5, 2, 2.5, 3, 4, 5, 6, 8};
     double power = (double)r->rope.dims / ((double)r->rope.dims - 2);
@@ -279,7 +284,8 @@ static double search_scale(const struct recovery *r, double sign)
 
 static void recover_frequency_scale(struct recovery *r)
 {
-    static const double usual[] = {1.0 / 64, 1.0 / 32, 1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0 / 2, 2, 4, 8, 16, 32, 64};
+    static const double usual[] = {1.0 / 64, 1.0 / 32, 1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0 / 2,
+                                   2,        4,        8,        16,      32,      64};
     double best = 1, least = 1e-3;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
         double here = scale_disagreement(r, usual[i], INFINITY);
@@ -304,7 +310,8 @@ static void recover_magnitude(struct recovery *r)
     double ratio, sigma, magnitude = r->rope.magnitude;
     if (tt_op_find("rope")->forward(r->list.call, &expected, NULL))
         return;
-    if (tt_fit_scale(r->list.call, &expected, expected.v, r->list.observed->v, &ratio, &sigma) && fabs(ratio - 1) > 6 * sigma)
+    if (tt_fit_scale(r->list.call, &expected, expected.v, r->list.observed->v, &ratio, &sigma) &&
+        fabs(ratio - 1) > 6 * sigma)
         offer(r, "rope.magnitude_scale", "magnitude", magnitude, tt_fit_snap(ratio * magnitude, 6 * sigma));
     tt_value_free(&expected);
 }
@@ -321,7 +328,8 @@ static double form_mismatch(const struct recovery *r, bool interleaved, int64_t 
     return a.mismatch;
 }
 
-/* Pairing and rotated dims whose pairs keep their norms; the nominal form wins unless another is far better. */
+/* Pairing and rotated dims whose pairs keep their norms; the nominal form wins unless another is far better.
+ */
 static void choose_form(struct recovery *r)
 {
     bool nominal = r->rope.interleaved;
@@ -341,8 +349,8 @@ static void choose_form(struct recovery *r)
     if (r->rope.dims != dims)
         tt_attributes_set_number(&r->form, "dims", (double)r->rope.dims);
     if (r->form.count)
-        snprintf(r->form_text, sizeof r->form_text, ", %s, dims %lld", r->rope.interleaved ? "interleaved" : "half",
-                 (long long)r->rope.dims);
+        snprintf(r->form_text, sizeof r->form_text, ", %s, dims %lld",
+                 r->rope.interleaved ? "interleaved" : "half", (long long)r->rope.dims);
 }
 
 /* Fewer rotated dims keep the norms of interleaved pairs: only re-execution tells. */
@@ -372,8 +380,8 @@ static void offer_form(struct recovery *r, bool nominal_interleaved)
 
 static void recover_parameters(struct recovery *r)
 {
-    static void (*const steps[])(struct recovery *) = {recover_theta, recover_position, recover_frequency_scale,
-                                                       recover_magnitude};
+    static void (*const steps[])(struct recovery *) = {recover_theta, recover_position,
+                                                       recover_frequency_scale, recover_magnitude};
     read_angles(r->list.call, &r->rope, r->list.observed->v, &r->angles);
     if (!nominal_frequencies(r, NULL, 0, r->angles.frequency)) {
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * scale: y = softcap·tanh(factor·x / softcap), or factor·x with softcap 0. Attention scores and logits are made of it.
- *   factor        multiplier (1)
- *   softcap       0: none
- *   cause_prefix  "attn" | "logits": which family a fault belongs to
+ * scale: y = softcap·tanh(factor·x / softcap), or factor·x with softcap 0. Attention scores and logits are
+ * made of it. factor        multiplier (1) softcap       0: none cause_prefix  "attn" | "logits": which
+ * family a fault belongs to
  */
 #include <math.h>
 #include <string.h>
@@ -105,7 +104,8 @@ static void recover_cap(struct tt_recoveries *list, const struct tt_value *expec
     double found = fit_cap(&fit);
     found = tt_fit_snap(found, 0.01 * found);
     if (found != cap)
-        tt_recovery_number(list, logits ? "logits.softcap_extra" : "attn.softcap_extra", "softcap", cap, found);
+        tt_recovery_number(list, logits ? "logits.softcap_extra" : "attn.softcap_extra", "softcap", cap,
+                           found);
 }
 
 static int recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,

@@ -72,7 +72,8 @@ static int check_pass(const struct softmax *s, struct tt_error *error)
     if (!pass || !pass->positions || !pass->key_positions)
         return tt_fail(error, TT_EINPUT, "softmax: a mask needs the positions of queries and keys");
     if (pass->ntokens != s->x->shape[0] || pass->nkeys != s->x->shape[2])
-        return tt_fail(error, TT_EINPUT, "softmax: scores are [%lld, heads, %lld], the pass has %lld tokens and %lld keys",
+        return tt_fail(error, TT_EINPUT,
+                       "softmax: scores are [%lld, heads, %lld], the pass has %lld tokens and %lld keys",
                        (long long)s->x->shape[0], (long long)s->x->shape[2], (long long)pass->ntokens,
                        (long long)pass->nkeys);
     return 0;
@@ -140,7 +141,8 @@ static double exponentials(const struct softmax *s, int64_t start, struct tt_val
     return sum;
 }
 
-/* Variance of x_i from its own error; a relative error common to the scores' row shifts x_i against the mean. */
+/* Variance of x_i from its own error; a relative error common to the scores' row shifts x_i against the mean.
+ */
 static double score_variance(const struct softmax *s, int64_t i, double mean)
 {
     double variance = s->x->var ? s->x->var[i] : 0;
@@ -172,7 +174,8 @@ static void line_errors(const struct softmax *s, int64_t start, double top, stru
         double y = out->v[i], rest = s->normalise ? 1 - y : 1;
         if (y == 0)
             continue;
-        double own = score_variance(s, i, s->normalise ? mean : 0), others = s->normalise ? spread - y * y * own : 0;
+        double own = score_variance(s, i, s->normalise ? mean : 0),
+               others = s->normalise ? spread - y * y * own : 0;
         double argument = fabs(s->x->v[i] - top);
         out->var[i] = y * y * (rest * rest * own + fmax(others, 0) + u * u * (1 + argument * argument));
     }

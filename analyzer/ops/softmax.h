@@ -15,7 +15,7 @@ struct tt_visibility {
 int tt_visibility_read(const struct tt_op_call *call, struct tt_visibility *rule, struct tt_error *error);
 bool tt_key_visible(const struct tt_visibility *rule, int64_t query_position, int64_t key_position);
 
-int tt_softmax_recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
-                       int most);
+int tt_softmax_recover(const struct tt_op_call *call, const struct tt_value *observed,
+                       struct tt_recovery *found, int most);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Recovers which keys a query saw: which probabilities are exactly zero although the scores would give them weight.
+ * Recovers which keys a query saw: which probabilities are exactly zero although the scores would give them
+ * weight.
  */
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include "ops/softmax.h"
 #include "ops/support.h"
 
-struct support { /* distances query position - key position */
+struct support {                               /* distances query position - key position */
     int64_t nearest_visible, farthest_visible; /* of keys that got weight */
     int64_t nearest_masked;                    /* among keys behind the nearest visible one */
     bool any;
@@ -21,14 +22,15 @@ static int unmasked(const struct tt_op_call *call, struct tt_value *out)
     struct tt_attributes attributes = call->attributes ? *call->attributes : (struct tt_attributes){0};
     struct tt_op_call changed = *call;
     changed.attributes = &attributes;
-    if (tt_attributes_set_string(&attributes, "mask", "none") || tt_attributes_set_number(&attributes, "window", 0))
+    if (tt_attributes_set_string(&attributes, "mask", "none") ||
+        tt_attributes_set_number(&attributes, "window", 0))
         return -1;
     return tt_op_find("softmax")->forward(&changed, out, NULL);
 }
 
 /* A zero counts as a mask only where an unmasked probability would be well above underflow of any format. */
-static void read_element(const struct tt_op_call *call, const struct tt_value *observed, const struct tt_value *free_,
-                         int64_t i, struct support *seen)
+static void read_element(const struct tt_op_call *call, const struct tt_value *observed,
+                         const struct tt_value *free_, int64_t i, struct support *seen)
 {
     int64_t keys = observed->shape[2], query = i / (observed->shape[1] * keys);
     int64_t distance = call->pass->positions[query] - call->pass->key_positions[i % keys];
@@ -63,7 +65,8 @@ static void offer(struct tt_recoveries *list, int64_t window, int64_t offset)
     int64_t window_before = (int64_t)tt_op_number(list->call, "window", 0);
     int64_t offset_before = (int64_t)tt_op_number(list->call, "offset", 0);
     char before[64], after[64]; /* cut to 48 when kept */
-    snprintf(before, sizeof before, "window %lld offset %lld", (long long)window_before, (long long)offset_before);
+    snprintf(before, sizeof before, "window %lld offset %lld", (long long)window_before,
+             (long long)offset_before);
     snprintf(after, sizeof after, "window %lld offset %lld", (long long)window, (long long)offset);
     tt_attributes_set_string(&set, "mask", "causal");
     tt_attributes_set_number(&set, "window", (double)window);
@@ -74,8 +77,8 @@ static void offer(struct tt_recoveries *list, int64_t window, int64_t offset)
         tt_recovery_offer(list, "attn.mask_off_by_one", &set, before, after);
 }
 
-int tt_softmax_recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
-                       int most)
+int tt_softmax_recover(const struct tt_op_call *call, const struct tt_value *observed,
+                       struct tt_recovery *found, int most)
 {
     struct tt_recoveries list = {"softmax", call, observed, found, most, 0, 0};
     struct support seen;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the primitives share: reading attributes, checking operands, and the elementary rounding errors from which
- * every forward error is put together. See docs/error-model.md.
+ * What the primitives share: reading attributes, checking operands, and the elementary rounding errors from
+ * which every forward error is put together. See docs/error-model.md.
  */
 #ifndef TT_OPS_SUPPORT_H
 #define TT_OPS_SUPPORT_H
@@ -32,14 +32,15 @@ double tt_input_variance(const struct tt_value *x, int64_t i);
 void tt_add_store_variance(const struct tt_op_call *call, struct tt_value *out);
 /* Adds the floor (1.7·u_acc·rms of the row)² that reductions need where their terms cancel. */
 void tt_add_row_floor(const struct tt_op_call *call, struct tt_value *out);
-/* Where v is not finite an error bar means nothing: var becomes 0, so that no NaN leaks into sums over var. */
+/* Where v is not finite an error bar means nothing: var becomes 0, so that no NaN leaks into sums over var.
+ */
 void tt_clear_nonfinite(struct tt_value *out);
 
 /* x rounded to nearest even with `bits` significant bits (bf16 8, f16 11, f32 24); 0 bits: unchanged. */
 double tt_round_bits(double x, int bits);
 
-/* Nearest number that people write (1, 2, 2.5, 5 × 10ⁿ, powers of two, small integers and their inverses) if it lies
- * within `tolerance` (relative) of x, else x itself. */
+/* Nearest number that people write (1, 2, 2.5, 5 × 10ⁿ, powers of two, small integers and their inverses) if
+ * it lies within `tolerance` (relative) of x, else x itself. */
 double tt_snap(double x, double tolerance);
 
 /* Which key head a query head reads: head_map "group" (h / (H/G)), "tile" (h mod G) or "first" (0). */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The primitives. Without arguments: what can be said in C (attributes, masks, non-finite values, shapes, memory).
- * With "serve": a line protocol on stdin by which ops_test.py runs ops against foreign implementations.
+ * The primitives. Without arguments: what can be said in C (attributes, masks, non-finite values, shapes,
+ * memory). With "serve": a line protocol on stdin by which ops_test.py runs ops against foreign
+ * implementations.
  */
 #include <math.h>
 #include <stdio.h>
@@ -12,12 +13,12 @@
 
 static int failures;
 
-#define CHECK(condition)                                                                 \
-    do {                                                                                 \
-        if (!(condition)) {                                                              \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            failures++;                                                                  \
-        }                                                                                \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                    \
+            failures++;                                                                                      \
+        }                                                                                                    \
     } while (0)
 
 static const struct tt_numerics f32 = {0x1p-24, 0x1p-24};
@@ -102,7 +103,8 @@ static void load_pass(struct session *s, const char *arguments)
         narrow[t] = (int32_t)s->pass_numbers[t];
         narrow[tokens + t] = (int32_t)s->pass_numbers[2 * tokens + t];
     }
-    s->pass = (struct tt_pass_inputs){.ntokens = tokens, .nkeys = keys, .tokens = narrow, .types = narrow + tokens};
+    s->pass =
+        (struct tt_pass_inputs){.ntokens = tokens, .nkeys = keys, .tokens = narrow, .types = narrow + tokens};
     s->pass.positions = s->pass_numbers + tokens;
     s->pass.key_positions = s->pass_numbers + 3 * tokens;
 }
@@ -237,14 +239,18 @@ static void test_attributes(void)
 }
 
 static const int64_t key_positions[] = {0, 1, 2, 3};
-static const struct tt_pass_inputs three = {.ntokens = 3, .nkeys = 4, .positions = key_positions + 1,
-                                            .key_positions = key_positions};
+static const struct tt_pass_inputs three = {
+    .ntokens = 3, .nkeys = 4, .positions = key_positions + 1, .key_positions = key_positions};
 
 static int run(const char *op, const struct tt_attributes *attributes, const struct tt_value *a,
                const struct tt_value *b, const struct tt_value *weight, struct tt_value *out)
 {
-    struct tt_op_call call = {.nin = b ? 2 : 1, .in = {a, b}, .weight = {weight}, .attributes = attributes,
-                              .pass = &three, .numerics = f32};
+    struct tt_op_call call = {.nin = b ? 2 : 1,
+                              .in = {a, b},
+                              .weight = {weight},
+                              .attributes = attributes,
+                              .pass = &three,
+                              .numerics = f32};
     struct tt_error error = {0};
     memset(out, 0, sizeof *out);
     return tt_op_find(op)->forward(&call, out, &error);
@@ -272,7 +278,7 @@ static void test_masks(void)
 static void test_masked_score_may_be_anything(void)
 {
     struct tt_value scores = filled(3, (int64_t[]){3, 2, 4}, -1, 0.3), out;
-    scores.v[3] = NAN; /* token 0, key 3: masked */
+    scores.v[3] = NAN;       /* token 0, key 3: masked */
     scores.v[8] = -INFINITY; /* masked by the engine itself */
     CHECK(!run("softmax", NULL, &scores, NULL, NULL, &out));
     CHECK(out.v[3] == 0 && isfinite(out.v[0]) && out.v[8] == 0 && isfinite(out.v[9]));
@@ -309,7 +315,8 @@ static void check_containment(const char *op, const struct tt_value *a, const st
 
 static void test_nonfinite(void)
 {
-    struct tt_value x = filled(3, (int64_t[]){3, 2, 4}, -1, 0.3), y = filled(3, (int64_t[]){3, 2, 4}, 1, -0.2);
+    struct tt_value x = filled(3, (int64_t[]){3, 2, 4}, -1, 0.3),
+                    y = filled(3, (int64_t[]){3, 2, 4}, 1, -0.2);
     struct tt_value keys = filled(3, (int64_t[]){4, 1, 4}, 1, 0.1);
     struct tt_value weight = filled(2, (int64_t[]){5, 8}, -1, 0.1), gain = filled(1, (int64_t[]){4}, 1, 0.1);
     x.v[9] = NAN; /* token 1 */
@@ -329,7 +336,8 @@ static void test_nonfinite(void)
 
 static void test_unused_value_rows(void)
 {
-    struct tt_value probs = filled(3, (int64_t[]){3, 1, 4}, 0.1, 0.01), v = filled(3, (int64_t[]){4, 1, 2}, 1, 1), out;
+    struct tt_value probs = filled(3, (int64_t[]){3, 1, 4}, 0.1, 0.01),
+                    v = filled(3, (int64_t[]){4, 1, 2}, 1, 1), out;
     v.v[6] = NAN; /* key 3 */
     probs.v[3] = 0;
     CHECK(!run("pv", NULL, &probs, &v, NULL, &out));
@@ -356,7 +364,8 @@ static void test_bad_shapes(void)
     tt_value_free(&x), tt_value_free(&odd);
 }
 
-/* First order propagation against perturbation: Monte Carlo through the op itself, inputs with errors far above u. */
+/* First order propagation against perturbation: Monte Carlo through the op itself, inputs with errors far
+ * above u. */
 static double noise(uint64_t *state)
 {
     double sum = 0;
@@ -367,8 +376,8 @@ static double noise(uint64_t *state)
     return sum - 6;
 }
 
-static void check_propagation(const char *op, const struct tt_value *a, const struct tt_value *b, bool noisy_b,
-                              const struct tt_value *weight)
+static void check_propagation(const char *op, const struct tt_value *a, const struct tt_value *b,
+                              bool noisy_b, const struct tt_value *weight)
 {
     struct tt_value x = tt_value_copy(a), y = {0}, expected, out;
     const struct tt_value *second = b;
@@ -394,7 +403,8 @@ static void check_propagation(const char *op, const struct tt_value *a, const st
         tt_value_free(&out);
     }
     chi2 /= terms;
-    /* norms leave out what an element's own error does to its row's moments: 1/width, much for rows this short */
+    /* norms leave out what an element's own error does to its row's moments: 1/width, much for rows this
+     * short */
     if (!(chi2 > 0.3 && chi2 < 2))
         fprintf(stderr, "%s: propagated variance is off by %.3g\n", op, chi2);
     CHECK(chi2 > 0.3 && chi2 < 2);
@@ -403,7 +413,8 @@ static void check_propagation(const char *op, const struct tt_value *a, const st
 
 static void test_propagation(void)
 {
-    struct tt_value x = filled(3, (int64_t[]){3, 2, 4}, -1, 0.31), y = filled(3, (int64_t[]){3, 2, 4}, 1.3, -0.23);
+    struct tt_value x = filled(3, (int64_t[]){3, 2, 4}, -1, 0.31),
+                    y = filled(3, (int64_t[]){3, 2, 4}, 1.3, -0.23);
     struct tt_value keys = filled(3, (int64_t[]){4, 1, 4}, 1, 0.17);
     struct tt_value weight = filled(2, (int64_t[]){5, 8}, -1, 0.13), gain = filled(1, (int64_t[]){4}, 1, 0.1);
     check_propagation("add", &x, &y, true, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tables of wrong and benign forms: every expression can be evaluated, sets attributes that the op declares, and
- * names a cause that the verdict document knows.
+ * The tables of wrong and benign forms: every expression can be evaluated, sets attributes that the op
+ * declares, and names a cause that the verdict document knows.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,16 +13,54 @@ static const char *const ops[] = {"embedding", "add",     "rmsnorm", "layernorm"
                                   "scale",     "softmax", "pv",      "activation", "mul",    "rows"};
 
 static const char *const causes[] = {
-    "embed.scale_missing", "embed.scale_twice", "embed.scale_rounding", "embed.position_missing", "norm.offset_missing", "norm.offset_extra",
-    "norm.weight_missing", "norm.bias_missing", "norm.skipped", "norm.layernorm_for_rmsnorm",
-    "norm.rmsnorm_for_layernorm", "norm.sum_not_mean", "norm.groups", "norm.cast_order", "rope.pairing",
-    "rope.position_offset", "rope.position_stuck", "rope.direction", "rope.frequency_scale", "rope.magnitude_scale",
-    "rope.partial_dims", "rope.skipped", "rope.twice", "rope.position_precision", "attn.scale",
-    "attn.softcap_missing", "attn.softcap_extra", "attn.mask_missing", "attn.mask_inverted", "attn.mask_off_by_one",
-    "attn.window", "attn.head_map", "attn.sink", "attn.softmax_axis", "attn.not_normalised", "linear.transposed",
-    "linear.bias_missing", "linear.bias_extra", "linear.zero_weight", "mlp.activation", "mlp.gate_missing",
-    "mlp.double_activation", "residual.missing", "residual.doubled", "logits.softcap_missing",
-    "logits.softcap_extra", "logits.scale", "logits.wrong_row",
+    "embed.scale_missing",
+    "embed.scale_twice",
+    "embed.scale_rounding",
+    "embed.position_missing",
+    "norm.offset_missing",
+    "norm.offset_extra",
+    "norm.weight_missing",
+    "norm.bias_missing",
+    "norm.skipped",
+    "norm.layernorm_for_rmsnorm",
+    "norm.rmsnorm_for_layernorm",
+    "norm.sum_not_mean",
+    "norm.groups",
+    "norm.cast_order",
+    "rope.pairing",
+    "rope.position_offset",
+    "rope.position_stuck",
+    "rope.direction",
+    "rope.frequency_scale",
+    "rope.magnitude_scale",
+    "rope.partial_dims",
+    "rope.skipped",
+    "rope.twice",
+    "rope.position_precision",
+    "attn.scale",
+    "attn.softcap_missing",
+    "attn.softcap_extra",
+    "attn.mask_missing",
+    "attn.mask_inverted",
+    "attn.mask_off_by_one",
+    "attn.window",
+    "attn.head_map",
+    "attn.sink",
+    "attn.softmax_axis",
+    "attn.not_normalised",
+    "linear.transposed",
+    "linear.bias_missing",
+    "linear.bias_extra",
+    "linear.zero_weight",
+    "mlp.activation",
+    "mlp.gate_missing",
+    "mlp.double_activation",
+    "residual.missing",
+    "residual.doubled",
+    "logits.softcap_missing",
+    "logits.softcap_extra",
+    "logits.scale",
+    "logits.wrong_row",
 };
 
 /* Off by absence: there is no number that means "not stuck". */
@@ -85,7 +123,8 @@ static bool declared(const struct names *names, const char *name)
     return listed(name, without_default, sizeof without_default / sizeof *without_default);
 }
 
-static void check_form(const struct tt_op *op, const struct names *names, const struct tt_variant *form, bool benign)
+static void check_form(const struct tt_op *op, const struct names *names, const struct tt_variant *form,
+                       bool benign)
 {
     struct tt_scope scope = {.lookup = lookup, .user = names};
     struct names set = {0};
