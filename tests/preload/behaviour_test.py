@@ -160,7 +160,7 @@ def plugins(*names):
 
 def test_each_plugin_reaches_its_own_blas():
     """1·4+2·4·2+… = 56, plus the library's tag; RTLD_NEXT knows neither library."""
-    for flags in ("local", "deep"):
+    for flags in ("local",) if tap.SANITIZED else ("local", "deep"):  # sanitizers refuse RTLD_DEEPBIND
         with both([os.path.join(ROOM, "preload-host"), flags, *plugins("one", "two")]) as run:
             assert run.stdout.split() == [b"156", b"256", b"256", b"156"], run.stdout
             if flags == "local":
