@@ -31,3 +31,10 @@ foreach(case llama_eager llama_sdpa llama_batch minilm numpy_wheel numpy_debian 
     set_tests_properties(engines.traced.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
         ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
+
+foreach(case llama minilm)
+    add_test(NAME engines.hf_reference.${case}
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/hf_reference_test.py ${case})
+    set_tests_properties(engines.hf_reference.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+endforeach()
