@@ -8,6 +8,7 @@
 #define XXH_VECTOR 2 /* XXH_AVX2: the header would decide by __AVX2__, which a pragma sets too late for it */
 #define KERNELS    tt_kernels_avx2
 #include <immintrin.h>
+#define WIDEN(x) (doubles) _mm256_cvtps_pd((__m128)(x)) /* the generic form becomes scalar code */
 #include "record/kernels.inc"
 #else
 extern int tt_kernels_avx2_unused;
