@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,7 +198,6 @@ static int prepare(const struct tt_operand *operand, struct tt_layout *layout, s
     return 0;
 }
 
-/* The file is compared in size before anything of the operand's size is allocated. */
 static uint8_t *packed_bytes(const struct tt_operand *operand, struct tt_layout *layout, uint8_t *present,
                              struct tt_error *error)
 {
@@ -209,6 +209,8 @@ static uint8_t *packed_bytes(const struct tt_operand *operand, struct tt_layout 
     }
     if (present)
         memset(packed, 0, layout->bytes);
+    if (present && operand->kept != TT_KEPT_TRUNCATED)
+        memset(present, 1, layout->lines);
     if (gather(operand, layout, packed, present, error) != 0) {
         free(packed);
         return NULL;
@@ -268,4 +270,49 @@ int tt_operand_read(const struct tt_capture *capture, const struct tt_operand *o
     reorder(&order, (const uint8_t *)values, sizeof *values, (uint8_t *)out);
     free(values);
     return 0;
+}
+
+/* Marks of lines become marks of elements, in memory order. */
+static void spread(const struct tt_layout *layout, uint32_t block, const uint8_t *lines, uint8_t *elements,
+                   double *values)
+{
+    uint64_t width = layout->line_bytes / layout->unit_bytes * block;
+    for (uint64_t line = 0; line < layout->lines; line++) {
+        memset(elements + line * width, lines[line], width);
+        for (uint64_t i = 0; i < width && !lines[line]; i++)
+            values[line * width + i] = NAN;
+    }
+}
+
+int tt_operand_read_some(const struct tt_capture *capture, const struct tt_operand *operand, double *out,
+                         unsigned char *present, struct tt_error *error)
+{
+    struct tt_layout layout;
+    struct order order;
+    if (prepare(operand, &layout, error) != 0)
+        return -1;
+    uint32_t block = tt_dtype_info(operand->dtype)->block;
+    uint8_t *lines = calloc(layout.lines + 1, 1);
+    uint8_t *elements = calloc(layout.bytes / layout.unit_bytes * block + 1, 1);
+    uint8_t *packed = NULL;
+    double *values = NULL;
+    if (!lines || !elements)
+        tt_fail(error, TT_ESYSTEM, "call %" PRIu64 " %s: not enough memory", operand->call, operand->role);
+    else
+        packed = packed_bytes(operand, &layout, lines, error);
+    if (packed)
+        values = decode(operand, &layout, packed, error);
+    if (values) {
+        spread(&layout, block, lines, elements, values);
+        make_order(operand, &layout, &order);
+        reorder(&order, (const uint8_t *)values, sizeof *values, (uint8_t *)out);
+        if (present)
+            reorder(&order, elements, 1, present);
+    }
+    int status = values ? 0 : -1;
+    free(lines);
+    free(elements);
+    free(packed);
+    free(values);
+    return status;
 }

@@ -23,6 +23,10 @@
     X(info)                                                                                                  \
     X(ls)                                                                                                    \
     X(show)                                                                                                  \
+    X(map)                                                                                                   \
+    X(verify)                                                                                                \
+    X(ref)                                                                                                   \
+    X(compare)                                                                                               \
     X(repair)                                                                                                \
     X(help)
 

@@ -11,18 +11,6 @@
 #include "graph/architecture.h"
 #include "graph/private.h"
 
-static const char *intern(struct tt_graph *graph, const char *text)
-{
-    for (struct interned *s = graph->strings; s; s = s->next)
-        if (strcmp(s->text, text) == 0)
-            return s->text;
-    struct interned *made = tt_alloc(sizeof *made + strlen(text) + 1);
-    strcpy(made->text, text);
-    made->next = graph->strings;
-    graph->strings = made;
-    return made->text;
-}
-
 /* ---- names: {layer} and {arch} replaced ---- */
 
 static void expand(const struct tt_graph *graph, const char *pattern, int layer, char *out, size_t size)
@@ -243,7 +231,7 @@ static int bind_attributes(struct tt_graph *graph, const cJSON *json, struct tt_
             return -1;
         int full;
         if (value.is_string)
-            full = tt_attributes_set_string(&node->attributes, item->string, intern(graph, value.text));
+            full = tt_attributes_set_string(&node->attributes, item->string, tt_graph_intern(graph, value.text));
         else
             full = tt_attributes_set_number(&node->attributes, item->string, value.number);
         if (full)
@@ -260,9 +248,9 @@ static const char *weight_name(struct tt_graph *graph, const cJSON *json, const 
     char name[128];
     const char *given = text_of(member(json, "weights"), role);
     if (given)
-        return intern(graph, given);
+        return tt_graph_intern(graph, given);
     snprintf(name, sizeof name, "%s.%s", node->component, role);
-    return member(member(graph->json, "weights"), name) ? intern(graph, name) : NULL;
+    return member(member(graph->json, "weights"), name) ? tt_graph_intern(graph, name) : NULL;
 }
 
 static int check_weight_shape(const struct tt_graph *graph, const char *name, const struct tt_model_tensor *tensor,
@@ -375,7 +363,7 @@ static void split_bias(struct tt_graph *graph, struct tt_node *node)
         return;
     struct tt_node product = *node;
     snprintf(name, sizeof name, "%s.product", node->component);
-    product.component = intern(graph, name);
+    product.component = tt_graph_intern(graph, name);
     product.internal = true;
     product.hf = NULL;
     product.weight[1] = NULL;
@@ -400,7 +388,7 @@ static int add_node(struct tt_graph *graph, const cJSON *json, int layer, struct
         return failed;
     const char *blame = text_of(json, "reports_as");
     struct tt_node node = {
-        .component = intern(graph, name), .blame = intern(graph, blame ? blame : name), .layer = layer};
+        .component = tt_graph_intern(graph, name), .blame = tt_graph_intern(graph, blame ? blame : name), .layer = layer};
     node.op = op ? tt_op_find(op) : NULL;
     node.state = cJSON_IsTrue(member(json, "state"));
     node.internal = cJSON_IsTrue(member(json, "internal"));
@@ -411,7 +399,7 @@ static int add_node(struct tt_graph *graph, const cJSON *json, int layer, struct
     if (hf) {
         char path[256];
         expand(graph, hf, layer, path, sizeof path);
-        node.hf = intern(graph, path);
+        node.hf = tt_graph_intern(graph, path);
     }
     if (layer >= 0)
         tt_attributes_set_number(&node.attributes, "layer", layer);

@@ -37,6 +37,18 @@ void tt_graph_free(struct tt_graph *graph)
     free(graph);
 }
 
+const char *tt_graph_intern(struct tt_graph *graph, const char *text)
+{
+    for (struct interned *s = graph->strings; s; s = s->next)
+        if (strcmp(s->text, text) == 0)
+            return s->text;
+    struct interned *made = tt_alloc(sizeof *made + strlen(text) + 1);
+    strcpy(made->text, text);
+    made->next = graph->strings;
+    graph->strings = made;
+    return made->text;
+}
+
 const char *tt_graph_family(const struct tt_graph *graph)
 {
     return graph->family;

@@ -74,6 +74,9 @@ struct tt_graph_scope {
 };
 struct tt_scope tt_graph_scope(const struct tt_graph_scope *names);
 
+/* A copy of `text` that lives as long as the graph, one for equal texts. */
+const char *tt_graph_intern(struct tt_graph *graph, const char *text);
+
 int tt_graph_nrewrites(const struct tt_graph *graph);
 const struct tt_rewrite *tt_graph_rewrite(const struct tt_graph *graph, int index);
 

@@ -17,7 +17,8 @@ struct slot {
 };
 
 struct memory { /* one sequence's caches, by node */
-    struct tt_value *rows; /* [nodes], [keys, heads, head_dim]; rank 0: nothing written yet */
+    struct tt_value *rows;    /* [nodes], [keys, heads, head_dim] as they were read; rank 0: nothing yet */
+    struct tt_value *written; /* the same as they should have been written */
 };
 
 struct tt_evaluator {
@@ -87,17 +88,32 @@ static const struct tt_override *override_of(const struct tt_evaluator *e, const
 }
 
 /* Strings of an override lie in the override itself: a copy must point into the copy. */
+static void copy_override(struct tt_override *to, const struct tt_override *from)
+{
+    const char *first = from->text[0], *end = first + sizeof from->text;
+    *to = *from;
+    for (int j = 0; j < to->set.count; j++) {
+        struct tt_attribute_value *item = &to->set.items[j];
+        if (item->string >= first && item->string < end)
+            item->string = to->text[0] + (item->string - first);
+    }
+}
+
 void tt_overrides_copy(struct tt_overrides *to, const struct tt_overrides *from)
 {
-    *to = *from;
-    for (int i = 0; i < to->count; i++) {
-        const char *first = from->items[i].text[0], *end = first + sizeof from->items[i].text;
-        for (int j = 0; j < to->items[i].set.count; j++) {
-            struct tt_attribute_value *item = &to->items[i].set.items[j];
-            if (item->string >= first && item->string < end)
-                item->string = to->items[i].text[0] + (item->string - first);
-        }
+    to->count = 0;
+    tt_overrides_append(to, from);
+}
+
+int tt_overrides_append(struct tt_overrides *to, const struct tt_overrides *from)
+{
+    for (int i = 0; i < from->count; i++) {
+        struct tt_override *made = tt_overrides_add(to, from->items[i].node);
+        if (!made)
+            return -1;
+        copy_override(made, &from->items[i]);
     }
+    return 0;
 }
 
 static void apply_override(struct tt_attributes *attributes, const struct tt_override *override)
@@ -136,9 +152,12 @@ void tt_evaluator_free(struct tt_evaluator *e)
         return;
     clear_slots(e);
     for (int s = 0; s < e->nmemories; s++) {
-        for (int i = 0; i < e->nnodes; i++)
+        for (int i = 0; i < e->nnodes; i++) {
             tt_value_free(&e->memories[s].rows[i]);
+            tt_value_free(&e->memories[s].written[i]);
+        }
         free(e->memories[s].rows);
+        free(e->memories[s].written);
     }
     free(e->memories);
     free(e->slots);
@@ -157,8 +176,10 @@ static struct memory *memory_of(struct tt_evaluator *e, int sequence)
 {
     if (sequence >= e->nmemories) {
         e->memories = tt_grow(e->memories, (size_t)sequence + 1, sizeof *e->memories);
-        for (int s = e->nmemories; s <= sequence; s++)
+        for (int s = e->nmemories; s <= sequence; s++) {
             e->memories[s].rows = tt_alloc_array((size_t)e->nnodes, sizeof *e->memories[s].rows);
+            e->memories[s].written = tt_alloc_array((size_t)e->nnodes, sizeof *e->memories[s].written);
+        }
         e->nmemories = sequence + 1;
     }
     return &e->memories[sequence];
@@ -169,22 +190,36 @@ void tt_evaluator_begin(struct tt_evaluator *e, int index)
     e->pass = &e->trace->passes[index];
     clear_slots(e);
     struct memory *memory = memory_of(e, e->pass->sequence);
-    for (int i = 0; i < e->nnodes && !e->pass->continues; i++)
+    for (int i = 0; i < e->nnodes && !e->pass->continues; i++) {
         tt_value_free(&memory->rows[i]);
+        tt_value_free(&memory->written[i]);
+    }
+}
+
+static int cache_rows(struct tt_evaluator *e, int node, const struct tt_value *old, const struct tt_value *fresh,
+                      struct tt_value *out, struct tt_error *error);
+
+static void remember(struct tt_evaluator *e, struct memory *memory, int node)
+{
+    const struct tt_value *value = tt_evaluator_value(e, node, NULL);
+    const struct tt_value *fresh = value ? tt_evaluator_value(e, tt_graph_node(e->graph, node)->in[0], NULL) : NULL;
+    struct tt_value written = {0};
+    if (!value || !fresh)
+        return;
+    if (cache_rows(e, node, &memory->written[node], fresh, &written, NULL) == 0) {
+        tt_value_free(&memory->written[node]);
+        memory->written[node] = written;
+    }
+    tt_value_free(&memory->rows[node]);
+    memory->rows[node] = tt_value_copy(value);
 }
 
 void tt_evaluator_end(struct tt_evaluator *e)
 {
     struct memory *memory = memory_of(e, e->pass->sequence);
-    for (int i = 0; i < e->nnodes; i++) {
-        if (!tt_graph_node(e->graph, i)->state)
-            continue;
-        const struct tt_value *value = tt_evaluator_value(e, i, NULL);
-        if (!value)
-            continue;
-        tt_value_free(&memory->rows[i]);
-        memory->rows[i] = tt_value_copy(value);
-    }
+    for (int i = 0; i < e->nnodes; i++)
+        if (tt_graph_node(e->graph, i)->state)
+            remember(e, memory, i);
     clear_slots(e);
 }
 
@@ -218,9 +253,9 @@ static void copy_rows(struct tt_value *to, int64_t at, const struct tt_value *fr
         var[at * stride + i] = tt_value_variance(from, first * stride + i);
 }
 
-/* A cache: rows written by earlier passes, then this pass's. Rows nobody saw being written are unknown. */
-static int evaluate_state(struct tt_evaluator *e, int node, const struct tt_value *fresh, struct tt_value *out,
-                          struct tt_error *error)
+/* Rows of earlier passes, then this pass's. Rows nobody saw being written are unknown. */
+static int cache_rows(struct tt_evaluator *e, int node, const struct tt_value *old, const struct tt_value *fresh,
+                      struct tt_value *out, struct tt_error *error)
 {
     int64_t shape[TT_VALUE_RANK];
     int rank = tt_trace_shape(e->graph, e->pass, node, -1, -1, shape);
@@ -231,7 +266,6 @@ static int evaluate_state(struct tt_evaluator *e, int node, const struct tt_valu
         return tt_fail(error, TT_EINPUT, "%s: %lld rows written into a cache of %lld",
                        tt_node_address(tt_graph_node(e->graph, node)).text, (long long)fresh->shape[0],
                        (long long)shape[0]);
-    const struct tt_value *old = &memory_of(e, e->pass->sequence)->rows[node];
     int64_t known = old->rank ? old->shape[0] : 0;
     if (known > before)
         known = before;
@@ -239,6 +273,55 @@ static int evaluate_state(struct tt_evaluator *e, int node, const struct tt_valu
         copy_rows(out, 0, old, 0, known);
     fill_unknown(out, known * stride, (before - known) * stride);
     copy_rows(out, before, fresh, 0, fresh->shape[0]);
+    return 0;
+}
+
+static void zero_row(struct tt_value *value, int64_t row)
+{
+    int64_t stride = value->shape[0] ? tt_value_count(value) / value->shape[0] : 0;
+    memset(value->v + row * stride, 0, (size_t)stride * sizeof *value->v);
+    if (value->var)
+        memset(value->var + row * stride, 0, (size_t)stride * sizeof *value->var);
+}
+
+/* Everything lands `shift` rows away from where it belongs; what nothing lands on is zero. */
+static void shift_rows(struct tt_value *value, const struct tt_value *right, int64_t shift)
+{
+    for (int64_t r = 0, rows = value->shape[0]; r < rows; r++) {
+        if (r - shift >= 0 && r - shift < rows)
+            copy_rows(value, r, right, r - shift, 1);
+        else
+            zero_row(value, r);
+    }
+}
+
+/* A cache, and the ways of spoiling one:
+ *   shift                   rows land that many rows late
+ *   stale                   1: rows of this pass are copies of the last one before
+ *   overwritten_row, stale_row   this row holds row `copied_row` (-1: the last one)
+ *   hole_row                this row was never written */
+static int evaluate_state(struct tt_evaluator *e, int node, const struct tt_attributes *attributes,
+                          const struct tt_value *fresh, struct tt_value *out, struct tt_error *error)
+{
+    struct memory *memory = memory_of(e, e->pass->sequence);
+    if (cache_rows(e, node, &memory->rows[node], fresh, out, error))
+        return -1;
+    int64_t rows = out->shape[0], before = rows - fresh->shape[0];
+    int64_t shift = (int64_t)tt_attributes_number(attributes, "shift", 0);
+    int64_t to = (int64_t)tt_attributes_number(attributes, "overwritten_row", tt_attributes_number(attributes, "stale_row", -1));
+    int64_t from = (int64_t)tt_attributes_number(attributes, "copied_row", -1);
+    int64_t hole = (int64_t)tt_attributes_number(attributes, "hole_row", -1);
+    struct tt_value right;
+    if (shift && cache_rows(e, node, &memory->written[node], fresh, &right, error) == 0) {
+        shift_rows(out, &right, shift);
+        tt_value_free(&right);
+    }
+    for (int64_t r = before; tt_attributes_number(attributes, "stale", 0) && before > 0 && r < rows; r++)
+        copy_rows(out, r, out, before - 1, 1);
+    if (to >= 0 && to < rows && from < rows)
+        copy_rows(out, to, out, from < 0 ? rows - 1 : from, 1);
+    if (hole >= 0 && hole < rows)
+        zero_row(out, hole);
     return 0;
 }
 
@@ -265,17 +348,24 @@ static struct tt_value merge(const struct tt_observation *o, const struct tt_val
     return out;
 }
 
+static int64_t key_head(const char *map, int64_t head, int64_t heads, int64_t groups)
+{
+    if (strcmp(map, "tile") == 0)
+        return head % groups;
+    return strcmp(map, "first") == 0 ? 0 : head / (heads / groups);
+}
+
 /* [n, groups, d] -> [n, heads, d]: each query head's copy of the key head it should read. */
-static struct tt_value repeat_heads(const struct tt_value *x, const int64_t *shape)
+static struct tt_value repeat_heads(const struct tt_value *x, const int64_t *shape, const char *map)
 {
     struct tt_value out = tt_value_new(3, shape);
-    int64_t heads = shape[1], groups = x->shape[1], d = shape[2], each = groups ? heads / groups : 1;
+    int64_t heads = shape[1], groups = x->shape[1], d = shape[2];
     bool var = x->var || x->row_var;
     if (var)
         tt_value_need_var(&out);
     for (int64_t n = 0; n < shape[0]; n++) {
         for (int64_t h = 0; h < heads; h++) {
-            int64_t to = (n * heads + h) * d, from = (n * groups + h / each) * d;
+            int64_t to = (n * heads + h) * d, from = (n * groups + key_head(map, h, heads, groups)) * d;
             memcpy(out.v + to, x->v + from, (size_t)d * sizeof *out.v);
             for (int64_t i = 0; var && i < d; i++)
                 out.var[to + i] = tt_value_variance(x, from + i);
@@ -284,12 +374,20 @@ static struct tt_value repeat_heads(const struct tt_value *x, const int64_t *sha
     return out;
 }
 
-static struct tt_value in_shape(struct tt_evaluator *e, const struct tt_value *value, int node, int consumer, int port)
+static const char *head_map_of(const struct tt_evaluator *e, const struct overlay *overlay, int reader)
+{
+    const struct tt_override *override = override_of(e, overlay, reader);
+    const char *own = tt_attributes_string(&tt_graph_node(e->graph, reader)->attributes, "head_map", "group");
+    return override ? tt_attributes_string(&override->set, "head_map", own) : own;
+}
+
+static struct tt_value in_shape(struct tt_evaluator *e, const struct overlay *overlay, const struct tt_value *value,
+                                int node, int consumer, int port)
 {
     int64_t shape[TT_VALUE_RANK];
     int rank = tt_trace_shape(e->graph, e->pass, node, consumer, port, shape);
-    if (rank == 3 && value->rank == 3 && shape[1] != value->shape[1])
-        return repeat_heads(value, shape);
+    if (consumer >= 0 && rank == 3 && value->rank == 3 && shape[1] != value->shape[1] && value->shape[1] > 0)
+        return repeat_heads(value, shape, head_map_of(e, overlay, consumer));
     return tt_value_copy(value);
 }
 
@@ -305,7 +403,7 @@ static int input_value(struct tt_evaluator *e, struct overlay *overlay, int node
     }
     if (value_in(e, overlay, source, &value, error))
         return -1;
-    *out = in_shape(e, value, source, rewired ? -1 : node, port);
+    *out = in_shape(e, overlay, value, source, rewired ? -1 : node, port);
     if (o) {
         struct tt_value merged = merge(o, out);
         tt_value_free(out);
@@ -454,7 +552,7 @@ static int forward(struct tt_evaluator *e, struct overlay *overlay, int index, c
         failed = forward_some(&p, rows, e->pass->inputs.ntokens, out, error);
     if (!failed && node->state) {
         struct tt_value fresh = p.op ? *out : tt_value_copy(&p.inputs[0]);
-        failed = evaluate_state(e, index, &fresh, out, error);
+        failed = evaluate_state(e, index, &p.attributes, &fresh, out, error);
         tt_value_free(&fresh);
     }
     if (!failed)
@@ -540,9 +638,19 @@ int tt_evaluate_as(struct tt_evaluator *e, const struct tt_observation *o, const
     free(rows);
     if (failed)
         return -1;
-    *out = in_shape(e, &produced, o->node, o->consumer, o->port);
+    *out = in_shape(e, &(struct overlay){.overrides = overrides}, &produced, o->node, o->consumer, o->port);
     tt_value_free(&produced);
     return 0;
+}
+
+int tt_evaluator_as_read(struct tt_evaluator *e, const struct tt_observation *o, const struct tt_value *written,
+                         struct tt_value *out)
+{
+    *out = in_shape(e, NULL, written, o->node, o->consumer, o->port);
+    bool same = tt_value_count(out) == tt_value_count(&o->value);
+    if (!same)
+        tt_value_free(out);
+    return same ? 0 : -1;
 }
 
 /* Heads as read -> heads as stored: the first reader of each group speaks for it. */

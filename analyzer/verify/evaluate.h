@@ -29,6 +29,7 @@ struct tt_overrides {
 };
 
 void tt_overrides_copy(struct tt_overrides *to, const struct tt_overrides *from); /* not by assignment */
+int tt_overrides_append(struct tt_overrides *to, const struct tt_overrides *from); /* -1: no room */
 int tt_override_set(struct tt_override *override, const char *name, const struct tt_scalar *value);
 struct tt_override *tt_overrides_add(struct tt_overrides *overrides, int node); /* NULL when full */
 
@@ -53,6 +54,10 @@ int tt_evaluate(struct tt_evaluator *evaluator, int node, const struct tt_overri
 /* The same in the shape in which `observation` saw it (heads repeated as the reader reads them). */
 int tt_evaluate_as(struct tt_evaluator *evaluator, const struct tt_observation *observation,
                    const struct tt_overrides *overrides, struct tt_value *out, struct tt_error *error);
+
+/* `written` (the node's own value) as the observation's reader should get it. *out is the caller's. */
+int tt_evaluator_as_read(struct tt_evaluator *evaluator, const struct tt_observation *observation,
+                         const struct tt_value *written, struct tt_value *out);
 
 /* The node's value as later nodes shall see it: computed on first use. */
 const struct tt_value *tt_evaluator_value(struct tt_evaluator *evaluator, int node, struct tt_error *error);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The model of a capture: --model, else what the program mapped or opened. Several candidates are tried in turn and the
+ * first whose weights occur in the capture is taken.
+ */
+#include "commands/analysis.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "verify/reference.h"
+
+int tt_parse_tokens(const char *text, int32_t **tokens, int64_t *count, struct tt_error *error)
+{
+    *tokens = NULL;
+    *count = 0;
+    for (const char *at = text; *at;) {
+        char *end;
+        long id = strtol(at, &end, 10);
+        if (end == at || id < 0 || id > INT32_MAX || (*end && *end != ','))
+            return tt_fail(error, TT_EINPUT, "--tokens '%s', column %d: expected ids like 1,15043,29871", text,
+                           (int)(at - text) + 1);
+        *tokens = tt_grow(*tokens, (size_t)*count + 1, sizeof **tokens);
+        (*tokens)[(*count)++] = (int32_t)id;
+        at = *end ? end + 1 : end;
+    }
+    return *count ? 0 : tt_fail(error, TT_EINPUT, "--tokens is empty; give ids like 1,15043,29871");
+}
+
+int tt_analysis_model(struct tt_context *context, const char *path, struct tt_analysis *a)
+{
+    a->model = tt_model_open(path, &context->error);
+    if (!a->model)
+        return -1;
+    a->graph = tt_graph_new(a->model, &context->error);
+    return a->graph ? 0 : -1;
+}
+
+static void drop_model(struct tt_analysis *a)
+{
+    tt_graph_free(a->graph);
+    if (a->model)
+        tt_model_close(a->model);
+    a->graph = NULL;
+    a->model = NULL;
+}
+
+static int bind(struct tt_context *context, const char *path, struct tt_analysis *a)
+{
+    if (tt_analysis_model(context, path, a))
+        return -1;
+    if (tt_is_reference(a->capture))
+        a->trace = a->own = tt_reference_read(a->capture, a->graph, &context->error);
+    else if ((a->naming = tt_naming_new(a->capture, a->graph, &a->options, &context->error)))
+        a->trace = a->naming->trace;
+    return a->trace ? 0 : -1;
+}
+
+/* A weights file beside a config.json is opened by its folder. */
+static char *model_path(const char *file)
+{
+    const char *slash = strrchr(file, '/'), *dot = strrchr(file, '.');
+    if (!slash || !dot || strcmp(dot, ".safetensors") != 0)
+        return tt_strdup(file);
+    char *folder = tt_format("%.*s", (int)(slash - file), file);
+    char *config = tt_format("%s/config.json", folder);
+    bool beside = access(config, R_OK) == 0;
+    free(config);
+    if (beside)
+        return folder;
+    free(folder);
+    return tt_strdup(file);
+}
+
+static bool is_model_file(const char *path)
+{
+    const char *dot = path ? strrchr(path, '.') : NULL;
+    return dot && (strcmp(dot, ".gguf") == 0 || strcmp(dot, ".safetensors") == 0) && access(path, R_OK) == 0;
+}
+
+static int bind_opened(struct tt_context *context, struct tt_analysis *a)
+{
+    const cJSON *manifest = tt_capture_manifest(a->capture), *entry;
+    const char *reference = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "reference_of"));
+    if (reference)
+        return bind(context, reference, a);
+    int tried = 0;
+    cJSON_ArrayForEach (entry, cJSON_GetObjectItemCaseSensitive(manifest, "model_files")) {
+        const char *file = cJSON_IsString(entry) ? entry->valuestring
+                                                 : cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "path"));
+        if (!is_model_file(file) || strstr(file, tt_capture_path(a->capture)))
+            continue;
+        char *path = model_path(file);
+        int failed = bind(context, path, a);
+        free(path);
+        tried++;
+        if (!failed)
+            return 0;
+        drop_model(a);
+    }
+    return tried ? -1
+                 : tt_fail(&context->error, TT_EINPUT,
+                           "%s: the program had no GGUF or safetensors file open; give its model with --model",
+                           tt_capture_path(a->capture));
+}
+
+int tt_analysis_open(struct tt_context *context, size_t index, struct tt_analysis *a)
+{
+    const char *tokens = tt_option_text(context->options, "tokens");
+    if (tokens && tt_parse_tokens(tokens, &a->tokens, &a->options.ntokens, &context->error))
+        return -1;
+    a->options.tokens = a->tokens;
+    a->capture = tt_capture_open(context->args[index], &context->error);
+    if (!a->capture)
+        return -1;
+    return context->model ? bind(context, context->model, a) : bind_opened(context, a);
+}
+
+void tt_analysis_close(struct tt_analysis *a)
+{
+    tt_naming_free(a->naming);
+    tt_trace_free(a->own);
+    drop_model(a);
+    if (a->capture)
+        tt_capture_close(a->capture);
+    free(a->tokens);
+}
+
+int tt_analysis_report(struct tt_context *context, const struct tt_analysis *a, const struct tt_verdict *verdict,
+                       const char *reference)
+{
+    const cJSON *manifest = tt_capture_manifest(a->capture);
+    const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "path"));
+    struct tt_verdict_view view = {.model = tt_model_path(a->model), .family = tt_graph_family(a->graph),
+                                   .path = path, .reference = reference, .note = a->trace->note,
+                                   .unnamed_calls = a->trace->unnamed_calls, .select = context->select,
+                                   .all_rows = tt_option_flag(context->options, "rows")};
+    int status = tt_verdict_status(verdict, context->strict);
+    if (status == 3)
+        status = tt_status_of_partial(context);
+    if (context->json)
+        return tt_emit_json(context, tt_verdict_json(verdict, a->graph, &view), status);
+    struct tt_term term = tt_term_open(context->out, context->color, context->md);
+    tt_verdict_print(verdict, a->graph, &view, &term);
+    return status;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tensortap ref: a reference run by the project's own engine.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "commands/analysis.h"
+#include "verify/reference.h"
+
+static int check_vocabulary(struct tt_context *context, const struct tt_analysis *a, const int32_t *tokens, int64_t count)
+{
+    double vocabulary = 0;
+    tt_graph_config(a->graph, "vocab", &vocabulary);
+    for (int64_t i = 0; i < count; i++)
+        if (tokens[i] >= (int32_t)vocabulary)
+            return tt_fail(&context->error, TT_EINPUT, "token %d is outside the vocabulary of %s, which has %d entries",
+                           tokens[i], tt_model_path(a->model), (int)vocabulary);
+    return 0;
+}
+
+/* Appends a pass of `count` tokens behind what the trace already has. */
+static void add_pass(struct tt_trace *trace, const int32_t *tokens, int64_t count)
+{
+    int64_t before = trace->npasses ? trace->passes[trace->npasses - 1].inputs.nkeys : 0, keys = before + count;
+    int64_t *positions = tt_alloc_array((size_t)keys, sizeof *positions);
+    for (int64_t i = 0; i < keys; i++)
+        positions[i] = i;
+    struct tt_trace_pass *pass =
+        tt_trace_add_pass(trace, &(struct tt_pass_inputs){.ntokens = count, .tokens = tokens, .positions = positions + before,
+                                                          .nkeys = keys, .key_positions = positions});
+    pass->continues = before > 0;
+    pass->phase = before > 0 && count == 1 ? TT_DECODE : TT_PREFILL;
+    free(positions);
+}
+
+static int from_tokens(struct tt_context *context, struct tt_analysis *a, const char *text, struct tt_trace *trace)
+{
+    int32_t *tokens;
+    int64_t count, chunk = tt_option_integer(context->options, "chunk", 0), steps = tt_option_integer(context->options, "decode", 0);
+    if (tt_parse_tokens(text, &tokens, &count, &context->error) || check_vocabulary(context, a, tokens, count)) {
+        free(tokens);
+        return -1;
+    }
+    for (int64_t at = 0; at < count; at += chunk > 0 ? chunk : count)
+        add_pass(trace, tokens + at, chunk > 0 && count - at > chunk ? chunk : chunk > 0 ? count - at : count);
+    free(tokens);
+    for (int64_t i = 0; i < steps; i++) {
+        int32_t next;
+        if (tt_reference_next(a->graph, trace, &next, &context->error))
+            return -1;
+        add_pass(trace, &next, 1);
+    }
+    return 0;
+}
+
+static int precision_of(struct tt_context *context, enum tt_precision *precision)
+{
+    static const char *const names[] = {"f64", "f32", "f16", "bf16"};
+    const char *wanted = tt_option_text(context->options, "precision");
+    *precision = TT_EXACT_F64;
+    for (int i = 0; wanted && i < 4; i++) {
+        if (strcmp(names[i], wanted) == 0) {
+            *precision = (enum tt_precision)i;
+            return 0;
+        }
+    }
+    return wanted ? tt_fail(&context->error, TT_EINPUT, "--precision %s: expected f64, f32, f16 or bf16", wanted) : 0;
+}
+
+static int check_output(struct tt_context *context)
+{
+    struct stat info;
+    if (!context->output)
+        return tt_fail(&context->error, TT_EINPUT, "where should the reference go? give a new folder with -o");
+    if (stat(context->output, &info) == 0)
+        return tt_fail(&context->error, TT_EINPUT, "%s exists; give a new name with -o, nothing is overwritten",
+                       context->output);
+    return errno == ENOENT ? 0 : tt_fail(&context->error, TT_ESYSTEM, "%s: %s", context->output, strerror(errno));
+}
+
+static void describe(struct tt_context *context, const struct tt_trace *trace)
+{
+    int64_t tokens = 0;
+    for (int i = 0; i < trace->npasses; i++)
+        tokens += trace->passes[i].inputs.ntokens;
+    tt_note(context, "%d pass%s, %lld tokens in %s; next: tensortap compare CAPTURE %s", trace->npasses,
+            trace->npasses == 1 ? "" : "es", (long long)tokens, context->output, context->output);
+}
+
+static int run_ref(struct tt_context *context)
+{
+    struct tt_analysis model = {0}, like = {0};
+    struct tt_trace *made = NULL;
+    const struct tt_trace *inputs = NULL;
+    const char *tokens = tt_option_text(context->options, "tokens"), *capture = tt_option_text(context->options, "like");
+    struct tt_reference_options how = {.directory = context->output};
+    int failed = check_output(context) || precision_of(context, &how.precision) ? -1 : 0;
+    if (!failed && tt_option_text(context->options, "prompt"))
+        failed = tt_fail(&context->error, TT_EINPUT, "--prompt: this version has no tokeniser yet; give ids with --tokens");
+    else if (!failed && !tokens == !capture)
+        failed = tt_fail(&context->error, TT_EINPUT, "give either --tokens 1,2,3 or --like CAPTURE");
+    if (!failed)
+        failed = tt_analysis_model(context, context->args[0], &model);
+    if (!failed && capture) {
+        const char *args[] = {capture, NULL};
+        struct tt_context other = *context;
+        other.args = args;
+        other.model = context->args[0];
+        failed = tt_analysis_open(&other, 0, &like);
+        context->error = other.error;
+        inputs = like.trace;
+    } else if (!failed) {
+        made = tt_trace_new(model.graph);
+        failed = from_tokens(context, &model, tokens, made);
+        inputs = made;
+    }
+    if (!failed)
+        failed = tt_reference_run(model.graph, inputs, &how, &context->error);
+    if (!failed && context->json) {
+        cJSON *document = cJSON_CreateObject();
+        cJSON_AddStringToObject(document, "schema", "tensortap.reference/1");
+        cJSON_AddStringToObject(document, "capture", context->output);
+        cJSON_AddNumberToObject(document, "passes", inputs->npasses);
+        failed = tt_emit_json(context, document, 0);
+    } else if (!failed) {
+        describe(context, inputs);
+    }
+    tt_trace_free(made);
+    tt_analysis_close(&like);
+    tt_analysis_close(&model);
+    return failed;
+}
+
+static const struct tt_option options[] = {
+    {"tokens", 't', TT_OPTION_TEXT, "IDS", "token ids of the prompt, as 1,15043,29871", NULL, NULL},
+    {"like", 0, TT_OPTION_TEXT, "CAPTURE", "tokens, chunks and decode steps of this capture", NULL, NULL},
+    {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text (needs a tokeniser)", NULL, NULL},
+    {"chunk", 0, TT_OPTION_INTEGER, "N", "prompt in passes of N tokens", NULL, NULL},
+    {"decode", 'n', TT_OPTION_INTEGER, "N", "greedy tokens to decode after the prompt", NULL, NULL},
+    {"precision", 0, TT_OPTION_TEXT, "P", "f64 (default), or every value rounded to f32, f16 or bf16", NULL, NULL},
+    {0},
+};
+
+const struct tt_command tt_command_ref = {
+    .name = "ref",
+    .summary = "reference run of a model by the project's own engine",
+    .usage = "MODEL --tokens IDS -o REFERENCE\nMODEL --like CAPTURE -o REFERENCE",
+    .description = "Interprets the model's graph in double precision and writes every component as a capture, for "
+                   "`tensortap compare`.",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .flags = TT_COMMAND_OWN_OUTPUT,
+    .run = run_ref,
+};

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rows are matched by sequence and position, so a reference in one prefill answers for a run in chunks and decode
+ * steps. How far two right runs may be apart comes from the error model carried through the whole graph.
+ */
+#include "compare/compare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verify/evaluate.h"
+
+#define ENVELOPE 9.0 /* times the predicted NMSE: three standard deviations */
+
+struct match {
+    const struct tt_trace_pass *pass;
+    const struct tt_observation *seen;
+    int64_t row;
+};
+
+/* The reference's row of `node` at `position` of `sequence`. */
+static bool find_row(const struct tt_trace *reference, int node, int sequence, int64_t position, struct match *out)
+{
+    for (int i = 0; i < reference->npasses; i++) {
+        const struct tt_trace_pass *pass = &reference->passes[i];
+        const struct tt_observation *o = pass->sequence == sequence ? tt_trace_find(pass, node, -1, -1) : NULL;
+        for (int j = 0; !o && j < pass->nobservations && pass->sequence == sequence; j++)
+            if (pass->observations[j].node == node)
+                o = &pass->observations[j];
+        for (int64_t t = 0; o && t < pass->inputs.ntokens && t < o->value.shape[0]; t++) {
+            if (pass->inputs.positions[t] == position) {
+                *out = (struct match){pass, o, t};
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+struct sums {
+    double error, expected, seen, product, largest;
+    int64_t n;
+};
+
+static bool row_seen(const struct tt_observation *o, int64_t row)
+{
+    int64_t inner = o->value.shape[0] ? tt_value_rows(&o->value) / o->value.shape[0] : 0;
+    return inner && memchr(o->seen + row * inner, 0, (size_t)inner) == NULL;
+}
+
+static void add_row(struct sums *s, const struct tt_observation *o, int64_t row, const struct match *m)
+{
+    int64_t width = tt_value_count(&o->value) / o->value.shape[0];
+    if (width != tt_value_count(&m->seen->value) / m->seen->value.shape[0] || !row_seen(o, row) ||
+        !row_seen(m->seen, m->row))
+        return;
+    for (int64_t i = 0; i < width; i++) {
+        double y = o->value.v[row * width + i], r = m->seen->value.v[m->row * width + i];
+        s->error += (y - r) * (y - r);
+        s->expected += r * r;
+        s->seen += y * y;
+        s->product += y * r;
+        s->largest = fmax(s->largest, fabs(y - r));
+        s->n++;
+    }
+}
+
+static const struct tt_trace_pass *pass_of(const struct tt_trace *trace, int pass, int sequence)
+{
+    for (int i = 0; i < trace->npasses; i++)
+        if (trace->passes[i].pass == pass && trace->passes[i].sequence == sequence)
+            return &trace->passes[i];
+    return NULL;
+}
+
+static const struct tt_observation *observation_of(const struct tt_trace_pass *pass, const struct tt_row *row)
+{
+    const struct tt_observation *best = NULL;
+    for (int i = 0; i < pass->nobservations; i++) {
+        const struct tt_observation *o = &pass->observations[i];
+        if (o->node == row->node && (o->consumer < 0) == (row->reader == NULL) && (!best || o->consumer < best->consumer))
+            best = o;
+    }
+    return best;
+}
+
+static bool by_token(const struct tt_node *node)
+{
+    return node->rank > 0 && node->axes[0] == TT_AXIS_TOKEN;
+}
+
+static bool compare_row(const struct tt_graph *graph, const struct tt_verdict *v, struct tt_row *row,
+                        const struct tt_trace *reference)
+{
+    const struct tt_trace_pass *pass = pass_of(v->trace, row->pass, row->sequence);
+    const struct tt_observation *o = pass ? observation_of(pass, row) : NULL;
+    struct sums s = {0};
+    if (!o || !by_token(tt_graph_node(graph, row->node)) || !o->value.shape[0])
+        return false;
+    for (int64_t t = 0; t < o->value.shape[0]; t++) {
+        struct match m;
+        if (find_row(reference, row->node, row->sequence, pass->inputs.positions[t], &m))
+            add_row(&s, o, t, &m);
+    }
+    if (!s.n)
+        return false;
+    row->compared = true;
+    row->ref_nmse = s.expected > 0 ? s.error / s.expected : s.error > 0 ? INFINITY : 0;
+    row->ref_cosine = s.seen > 0 && s.expected > 0 ? s.product / sqrt(s.seen * s.expected) : 0;
+    row->ref_max_abs = s.largest;
+    return true;
+}
+
+/* ---- how far right runs may be apart ---- */
+
+/* Predicted NMSE of every node, rounding carried through the whole graph; [nodes], 0 where there is no value. */
+static double *floors(struct tt_graph *graph, const struct tt_trace_pass *pass, double unit)
+{
+    int nodes = tt_graph_nnodes(graph);
+    double *out = tt_alloc_array((size_t)nodes, sizeof *out);
+    struct tt_trace *trace = tt_trace_new(graph);
+    struct tt_trace_pass *only = tt_trace_add_pass(trace, &pass->inputs);
+    only->sequence = 0;
+    trace->unit = unit;
+    struct tt_evaluator *evaluator = tt_evaluator_new(graph, trace);
+    tt_evaluator_begin(evaluator, 0);
+    for (int i = 0; i < nodes; i++) {
+        const struct tt_value *value = tt_evaluator_value(evaluator, i, NULL);
+        double size = 0, variance = 0;
+        for (int64_t j = 0, n = value ? tt_value_count(value) : 0; j < n; j++) {
+            size += value->v[j] * value->v[j];
+            variance += tt_value_variance(value, j);
+        }
+        out[i] = size > 0 && !tt_unknown(variance) ? variance / size : 0;
+    }
+    tt_evaluator_free(evaluator);
+    tt_trace_free(trace);
+    tt_graph_release_weights(graph);
+    return out;
+}
+
+/* ---- inputs ---- */
+
+static void input_fault(struct tt_verdict *v, const struct tt_trace_pass *pass, int64_t at, int32_t found, int32_t expected,
+                        const char *cause)
+{
+    struct tt_fault *faults = tt_alloc_array((size_t)v->nfaults + 1, sizeof *faults);
+    struct tt_fault *f = &faults[0];
+    *f = (struct tt_fault){.pass = pass->pass, .sequence = pass->sequence, .node = 0, .layer = -1, .status = TT_INTRODUCED,
+                           .fault_class = "input", .side = "engine", .confidence = TT_LIKELY, .chi2_after = NAN,
+                           .runner_up_chi2 = INFINITY, .rank = 1, .times = 1};
+    snprintf(f->component, sizeof f->component, "embed");
+    snprintf(f->cause, sizeof f->cause, "%s", cause);
+    snprintf(f->expected, sizeof f->expected, "token %d at position %lld", expected, (long long)pass->inputs.positions[at]);
+    snprintf(f->found, sizeof f->found, "token %d", found);
+    snprintf(f->evidence, sizeof f->evidence,
+             "the first layer reads the embedding of token %d where the reference was given %d", found, expected);
+    f->judged.at[0] = at;
+    snprintf(f->components[f->ncomponents++], sizeof f->components[0], "embed");
+    f->layers = tt_grow(NULL, 1, sizeof *f->layers);
+    f->passes = tt_grow(NULL, 1, sizeof *f->passes);
+    f->layers[f->nlayers++] = -1;
+    f->passes[f->npasses++] = pass->pass;
+    for (int i = 0; i < v->nfaults; i++) {
+        faults[i + 1] = v->faults[i];
+        tt_overrides_copy(&faults[i + 1].repair, &v->faults[i].repair);
+    }
+    free(v->faults);
+    v->faults = faults;
+    v->nfaults++;
+    v->overall = "mismatch";
+}
+
+struct shift {
+    int64_t compared, different, first;
+    int32_t distance;
+    bool constant;
+};
+
+/* Compares the tokens of a pass with the reference's at the same positions. */
+static struct shift compare_tokens(const struct tt_trace_pass *pass, const struct tt_trace *reference, int32_t *expected)
+{
+    struct shift s = {.constant = true};
+    for (int64_t t = 0; t < pass->inputs.ntokens; t++) {
+        for (int i = 0; i < reference->npasses; i++) {
+            const struct tt_trace_pass *r = &reference->passes[i];
+            for (int64_t u = 0; u < r->inputs.ntokens && r->sequence == pass->sequence; u++) {
+                if (r->inputs.positions[u] != pass->inputs.positions[t])
+                    continue;
+                int32_t d = pass->inputs.tokens[t] - r->inputs.tokens[u];
+                s.compared++;
+                if (d && !s.different++) {
+                    s.first = t;
+                    s.distance = d;
+                    *expected = r->inputs.tokens[u];
+                }
+                s.constant = s.constant && d == s.distance;
+            }
+        }
+    }
+    return s;
+}
+
+static void compare_inputs(struct tt_verdict *v, const struct tt_trace *reference)
+{
+    for (int i = 0; i < v->trace->npasses; i++) {
+        const struct tt_trace_pass *pass = &v->trace->passes[i];
+        int32_t expected = 0;
+        struct shift s = compare_tokens(pass, reference, &expected);
+        if (!s.different || pass->phase == TT_DECODE || pass->tokens_by == TT_BY_NONE)
+            continue;
+        bool wrong_row = s.constant && s.different == s.compared && s.compared > 1;
+        input_fault(v, pass, s.first, pass->inputs.tokens[s.first], expected,
+                    wrong_row ? "embed.wrong_row" : "input.tokens");
+        if (wrong_row)
+            v->faults[0].fault_class = "architecture";
+        snprintf(v->faults[0].ties[v->faults[0].nties++], sizeof v->faults[0].ties[0],
+                 wrong_row ? "input.tokens" : "embed.wrong_row");
+        return;
+    }
+}
+
+int tt_compare(struct tt_graph *graph, struct tt_verdict *v, const struct tt_trace *reference, struct tt_error *error)
+{
+    int compared = 0, last = -1;
+    double *floor = NULL;
+    compare_inputs(v, reference);
+    const struct tt_fault *first = v->nfaults ? &v->faults[0] : NULL;
+    for (int i = 0; i < v->nrows; i++) {
+        struct tt_row *row = &v->rows[i];
+        if (!compare_row(graph, v, row, reference))
+            continue;
+        compared++;
+        if (row->pass != last && row->sequence == 0) {
+            free(floor);
+            floor = floors(graph, pass_of(v->trace, row->pass, row->sequence), v->trace->unit);
+            last = row->pass;
+        }
+        row->ref_floor = floor ? floor[row->node] : 0;
+        bool after = first && (row->pass > first->pass || (row->pass == first->pass && row->node >= first->node));
+        if (after && tt_judgement_right(&row->judged) && row->ref_nmse > ENVELOPE * row->ref_floor)
+            row->judged.status = TT_PROPAGATED;
+    }
+    free(floor);
+    if (!compared)
+        tt_fail(error, TT_EINPUT, "the reference shares no component and position with the capture; was it made with "
+                                  "the same prompt and model? try 'tensortap ref MODEL --like CAPTURE'");
+    return compared;
+}

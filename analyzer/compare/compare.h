@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A run against a reference run: where do the numbers part, and does the part before it explain that?
+ */
+#ifndef TT_COMPARE_COMPARE_H
+#define TT_COMPARE_COMPARE_H
+
+#include "model/arrays.h"
+#include "verify/verdict.h"
+
+/* Adds the reference's numbers to the verdict's rows, position by position, and finds what differs in the inputs.
+ * Rows that are right by themselves, downstream of a fault and away from the reference become `propagated`. Returns the
+ * number of rows that had a counterpart; 0 with *error when none had (nothing in common). */
+int tt_compare(struct tt_graph *graph, struct tt_verdict *verdict, const struct tt_trace *reference,
+               struct tt_error *error);
+
+/* Arrays of named tensors (hooks of another framework, saved tensors) as a trace: names are components
+ * ("p0/L3.attn.q_proj") or module paths ("p0/model.layers.3.self_attn.q_proj"). NULL with *error. */
+struct tt_trace *tt_trace_of_arrays(const struct tt_arrays *arrays, const struct tt_graph *graph,
+                                    const struct tt_trace *like, struct tt_error *error);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Coverage counts components, not calls: a pass is complete when every component between tokens and logits was seen or
+ * lies in a span that was judged. Internal nodes and optional ends are not asked for.
+ */
+#include "diagnose/coverage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool counts(const struct tt_node *node)
+{
+    return !node->internal && !node->optional_end;
+}
+
+void tt_coverage_add(struct tt_verdict *v, const struct tt_graph *graph, const struct tt_trace_pass *pass,
+                     const uint8_t *covered)
+{
+    struct tt_coverage *c = &v->coverage;
+    bool complete = true, first = pass == v->trace->passes;
+    for (int i = 0; i < tt_graph_nnodes(graph); i++) {
+        if (!counts(tt_graph_node(graph, i)))
+            continue;
+        c->components++;
+        c->covered += covered[i] > 0;
+        c->alone += covered[i] == 2;
+        complete = complete && covered[i];
+        if (!covered[i] && (first || !c->nunmeasured)) {
+            c->unmeasured = tt_grow(c->unmeasured, (size_t)c->nunmeasured + 1, sizeof *c->unmeasured);
+            c->unmeasured[c->nunmeasured++] = i;
+        }
+    }
+    c->decoded = c->decoded || pass->phase == TT_DECODE;
+    c->prefill = c->prefill || (complete && pass->phase == TT_PREFILL);
+    c->decode = c->decode || (complete && pass->phase == TT_DECODE);
+}
+
+void tt_coverage_finish(struct tt_verdict *v)
+{
+    const struct tt_coverage *c = &v->coverage;
+    int judged = 0;
+    for (int i = 0; i < v->nrows; i++)
+        judged += v->rows[i].judged.n > 0;
+    if (v->nfaults)
+        v->overall = "mismatch";
+    else if (!judged)
+        v->overall = "unmeasured";
+    else
+        v->overall = c->prefill && (c->decode || !c->decoded) ? "match" : "partial";
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The walk over a trace: every value that was seen, in execution order, against what the graph makes of what was seen
+ * before it. Later values build on what the engine had, right or wrong, so each fault is counted once, where it arose.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "diagnose/diagnose.h"
+#include "diagnose/coverage.h"
+#include "diagnose/walk.h"
+
+#define MAX_SPAN 512
+#define LINK_ROUNDING 0.18 /* variance of one rounding in (u·y)² */
+
+struct walk {
+    struct tt_graph *graph;
+    const struct tt_trace *trace;
+    const struct tt_verify_options *options;
+    struct tt_evaluator *evaluator;
+    struct tt_verdict *verdict;
+    const struct tt_trace_pass *pass;
+    uint8_t *confirmed; /* [nodes] part of a span that was right in this pass */
+    uint8_t *doubtful;  /* [nodes] downstream of an unexplained fault through values nobody saw */
+    uint8_t *covered;   /* [nodes] 1 judged as part of a span, 2 seen itself; this pass */
+    struct tt_visibility_of_causes *visible;
+    bool stop;
+};
+
+/* ---- rows ---- */
+
+static struct tt_row *add_row(struct walk *w, const struct tt_observation *o, const struct tt_judgement *j)
+{
+    struct tt_verdict *v = w->verdict;
+    if ((v->nrows & (v->nrows - 1)) == 0)
+        v->rows = tt_grow(v->rows, v->nrows ? 2 * (size_t)v->nrows : 1, sizeof *v->rows);
+    const struct tt_node *node = tt_graph_node(w->graph, o->node);
+    struct tt_row *row = &v->rows[v->nrows++];
+    *row = (struct tt_row){.pass = w->pass->pass, .sequence = w->pass->sequence, .node = o->node, .layer = node->layer,
+                           .component = node->blame, .operand = o->consumer < 0 ? "out" : "in",
+                           .reader = o->consumer < 0 ? NULL : tt_graph_node(w->graph, o->consumer)->blame,
+                           .dtype = o->dtype, .rank = o->value.rank, .judged = *j, .explained = true,
+                           .evidence = o->evidence, .transform = o->transform};
+    memcpy(row->shape, o->value.shape, sizeof row->shape);
+    return row;
+}
+
+/* ---- faults ---- */
+
+static bool add_distinct(int **list, int *count, int value)
+{
+    for (int i = 0; i < *count; i++)
+        if ((*list)[i] == value)
+            return false;
+    *list = tt_grow(*list, (size_t)*count + 1, sizeof **list);
+    (*list)[(*count)++] = value;
+    return true;
+}
+
+static void add_component(struct tt_fault *fault, const char *component)
+{
+    for (int i = 0; i < fault->ncomponents; i++)
+        if (strcmp(fault->components[i], component) == 0)
+            return;
+    if (fault->ncomponents < (int)(sizeof fault->components / sizeof *fault->components))
+        snprintf(fault->components[fault->ncomponents++], sizeof fault->components[0], "%s", component);
+}
+
+static void extend(struct tt_fault *fault, int layer, int pass, const char *component)
+{
+    add_distinct(&fault->layers, &fault->nlayers, layer);
+    add_distinct(&fault->passes, &fault->npasses, pass);
+    add_component(fault, component);
+    fault->times++;
+}
+
+/* The same cause with the same finding is one fault, wherever it shows again. Unknown ones merge within a component. */
+static struct tt_fault *same_fault(struct tt_verdict *v, const struct tt_fault *fault)
+{
+    for (int i = 0; i < v->nfaults; i++) {
+        struct tt_fault *old = &v->faults[i];
+        bool unknown = strcmp(fault->cause, "unknown") == 0 || strncmp(fault->cause, "value.", 6) == 0 ||
+                       strncmp(fault->cause, "flow.", 5) == 0;
+        if (strcmp(old->cause, fault->cause) == 0 &&
+            (unknown ? strcmp(old->component, fault->component) == 0
+                     : strcmp(old->found, fault->found) == 0 || strncmp(fault->cause, "kv.", 3) == 0 ||
+                           strncmp(fault->cause, "linear.", 7) != 0))
+            return old;
+    }
+    return NULL;
+}
+
+static void add_fault(struct walk *w, struct tt_fault *fault)
+{
+    struct tt_verdict *v = w->verdict;
+    struct tt_fault *old = same_fault(v, fault);
+    if (old) {
+        extend(old, fault->layer, fault->pass, fault->component);
+        return;
+    }
+    struct tt_fault *faults = tt_alloc_array((size_t)v->nfaults + 1, sizeof *faults);
+    for (int i = 0; i <= v->nfaults; i++) { /* overrides point into themselves: no plain copy */
+        faults[i] = i < v->nfaults ? v->faults[i] : *fault;
+        tt_overrides_copy(&faults[i].repair, i < v->nfaults ? &v->faults[i].repair : &fault->repair);
+    }
+    free(v->faults);
+    v->faults = faults;
+    extend(&v->faults[v->nfaults++], fault->layer, fault->pass, fault->component);
+}
+
+static void mark_doubtful(struct walk *w, const int *span, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!w->confirmed[span[i]])
+            w->doubtful[span[i]] = 1;
+}
+
+static bool any_doubtful(const struct walk *w, const int *span, int n)
+{
+    for (int i = 1; i < n; i++)
+        if (w->doubtful[span[i]])
+            return true;
+    return false;
+}
+
+static struct tt_diagnosis diagnosis_of(const struct walk *w)
+{
+    return (struct tt_diagnosis){.evaluator = w->evaluator, .graph = w->graph, .trace = w->trace, .pass = w->pass,
+                                 .known = w->verdict->faults, .nknown = w->verdict->nfaults,
+                                 .confirmed = w->confirmed};
+}
+
+static void name_fault(struct walk *w, const struct tt_observation *o, const struct tt_judgement *j, const int *span,
+                       int n)
+{
+    struct tt_fault fault = {.pass = w->pass->pass, .sequence = w->pass->sequence, .node = o->node,
+                             .status = TT_INTRODUCED, .side = "engine", .fault_class = "kernel", .judged = *j,
+                             .chi2 = j->chi2, .rank = o->value.rank};
+    struct tt_diagnosis d = diagnosis_of(w);
+    tt_diagnose(&d, o, &fault);
+    if (fault.repair.count)
+        tt_evaluator_persist(w->evaluator, &fault.repair);
+    else
+        mark_doubtful(w, span, n);
+    add_fault(w, &fault);
+    w->stop = w->options->stop_at_first;
+}
+
+/* ---- one value ---- */
+
+static void judge_value(struct walk *w, const struct tt_observation *o)
+{
+    struct tt_value expected = {0};
+    int span[MAX_SPAN], n = tt_evaluator_span(w->evaluator, o->node, span, MAX_SPAN);
+    if (tt_evaluate_as(w->evaluator, o, NULL, &expected, NULL))
+        return;
+    struct tt_judgement j = tt_judge(o, &expected);
+    struct tt_row *row = add_row(w, o, &j);
+    struct tt_diagnosis d = diagnosis_of(w);
+    if (j.status == TT_DRIFT || j.status == TT_INTRODUCED) {
+        row->form = tt_explain_benign(&d, o, &row->judged);
+        row->explained = row->form != NULL;
+    }
+    if (row->judged.status == TT_INTRODUCED && any_doubtful(w, span, n))
+        row->judged.status = TT_PROPAGATED; /* rebuilt from values that a fault nobody can undo has spoiled */
+    if (row->judged.status == TT_INTRODUCED)
+        name_fault(w, o, &row->judged, span, n);
+    if (tt_judgement_right(&row->judged)) {
+        tt_note_visible_causes(w->visible, &d, o, span, n);
+        for (int i = 0; i < n; i++)
+            w->confirmed[span[i]] = 1;
+    }
+    for (int i = 0; i < n && j.n; i++)
+        if (!w->covered[span[i]])
+            w->covered[span[i]] = 1;
+    w->covered[o->node] = j.n ? 2 : w->covered[o->node];
+    tt_evaluator_adopt(w->evaluator, o, &expected);
+    tt_value_free(&expected);
+}
+
+/* ---- edges ---- */
+
+/* Did a reader get what was written? Where it differs, what did it get instead? */
+static const char *find_source(const struct walk *w, const struct tt_observation *read, char *text, size_t size)
+{
+    for (int p = 0; p < w->trace->npasses; p++) {
+        const struct tt_trace_pass *pass = &w->trace->passes[p];
+        for (int i = 0; i < pass->nobservations && pass <= w->pass; i++) {
+            const struct tt_observation *other = &pass->observations[i];
+            if (other == read || other->nseen != read->nseen || (pass == w->pass && other->node == read->node) ||
+                tt_value_count(&other->value) != tt_value_count(&read->value) ||
+                memcmp(other->value.v, read->value.v, (size_t)tt_value_count(&read->value) * sizeof(double)) != 0)
+                continue;
+            snprintf(text, size, "p%d/%s", pass->pass, tt_node_address(tt_graph_node(w->graph, other->node)).text);
+            return pass == w->pass ? "flow.wrong_operand" : "flow.stale";
+        }
+    }
+    snprintf(text, size, "something that no value of the run equals");
+    return "flow.overwritten";
+}
+
+static void name_broken_link(struct walk *w, const struct tt_observation *o, const struct tt_judgement *j)
+{
+    const struct tt_node *source = tt_graph_node(w->graph, o->node), *reader = tt_graph_node(w->graph, o->consumer);
+    struct tt_fault fault = {.pass = w->pass->pass, .sequence = w->pass->sequence, .node = o->consumer,
+                             .layer = reader->layer, .status = TT_BROKEN_LINK, .side = "engine",
+                             .fault_class = "flow", .judged = *j, .chi2 = j->chi2, .chi2_after = NAN,
+                             .runner_up_chi2 = INFINITY, .rank = o->value.rank, .confidence = TT_LIKELY};
+    char got[96];
+    snprintf(fault.cause, sizeof fault.cause, "%s", find_source(w, o, got, sizeof got));
+    snprintf(fault.component, sizeof fault.component, "%s", reader->blame);
+    snprintf(fault.expected, sizeof fault.expected, "%.63s", tt_node_address(source).text);
+    snprintf(fault.found, sizeof fault.found, "%.63s", got);
+    snprintf(fault.link, sizeof fault.link, "%.60s read for %.60s", got, tt_node_address(source).text);
+    snprintf(fault.evidence, sizeof fault.evidence, "%s read %s in place of %s", tt_node_address(reader).text, got,
+             tt_node_address(source).text);
+    add_fault(w, &fault);
+    w->stop = w->options->stop_at_first;
+}
+
+static void judge_edge(struct walk *w, const struct tt_observation *o)
+{
+    const struct tt_value *written = tt_evaluator_value(w->evaluator, o->node, NULL);
+    struct tt_value expected = {0};
+    if (!written || tt_evaluator_as_read(w->evaluator, o, written, &expected))
+        return;
+    double unit = fmax(o->unit, w->trace->unit);
+    double *var = tt_value_need_var(&expected);
+    for (int64_t i = 0, n = tt_value_count(&expected); i < n; i++)
+        if (!tt_unknown(var[i]))
+            var[i] += LINK_ROUNDING * unit * unit * expected.v[i] * expected.v[i] + 1e-300;
+    struct tt_judgement j = tt_judge(o, &expected);
+    if (j.status == TT_INTRODUCED)
+        j.status = w->doubtful[o->node] ? TT_PROPAGATED : TT_BROKEN_LINK;
+    add_row(w, o, &j);
+    if (j.status == TT_BROKEN_LINK)
+        name_broken_link(w, o, &j);
+    tt_value_free(&expected);
+}
+
+/* ---- the walk ---- */
+
+/* As produced when that was seen, else as the first reader got it. */
+static const struct tt_observation *primary(const struct tt_trace_pass *pass, int node)
+{
+    const struct tt_observation *best = NULL;
+    for (int i = 0; i < pass->nobservations; i++) {
+        const struct tt_observation *o = &pass->observations[i];
+        if (o->node == node && o->nseen && (!best || o->consumer < best->consumer))
+            best = o;
+    }
+    return best;
+}
+
+static void walk_node(struct walk *w, int node)
+{
+    const struct tt_observation *first = primary(w->pass, node);
+    if (!first)
+        return;
+    judge_value(w, first);
+    for (int i = 0; i < w->pass->nobservations && !w->stop; i++) {
+        const struct tt_observation *o = &w->pass->observations[i];
+        if (o->node == node && o != first && o->nseen)
+            judge_edge(w, o);
+    }
+}
+
+static void walk_pass(struct walk *w, int index)
+{
+    size_t nodes = (size_t)tt_graph_nnodes(w->graph);
+    w->pass = &w->trace->passes[index];
+    memset(w->confirmed, 0, nodes);
+    memset(w->doubtful, 0, nodes);
+    memset(w->covered, 0, nodes);
+    tt_evaluator_begin(w->evaluator, index);
+    for (int node = 0; node < (int)nodes && !w->stop; node++)
+        walk_node(w, node);
+    tt_coverage_add(w->verdict, w->graph, w->pass, w->covered);
+    tt_evaluator_end(w->evaluator);
+    tt_graph_release_weights(w->graph);
+}
+
+struct tt_verdict *tt_verify(struct tt_graph *graph, const struct tt_trace *trace,
+                             const struct tt_verify_options *options)
+{
+    size_t nodes = (size_t)tt_graph_nnodes(graph);
+    struct walk w = {.graph = graph, .trace = trace, .options = options};
+    w.verdict = tt_alloc(sizeof *w.verdict);
+    w.verdict->trace = trace;
+    w.evaluator = tt_evaluator_new(graph, trace);
+    w.visible = tt_visibility_new(graph);
+    w.confirmed = tt_alloc(nodes);
+    w.doubtful = tt_alloc(nodes);
+    w.covered = tt_alloc(nodes);
+    struct tt_progress progress = tt_progress_begin("verifying", (uint64_t)trace->npasses);
+    for (int i = 0; i < trace->npasses && !w.stop; i++) {
+        walk_pass(&w, i);
+        tt_progress_step(&progress, (uint64_t)i + 1);
+    }
+    tt_progress_end(&progress);
+    tt_visibility_report(w.visible, w.verdict);
+    tt_coverage_finish(w.verdict);
+    tt_visibility_free(w.visible);
+    tt_evaluator_free(w.evaluator);
+    free(w.confirmed);
+    free(w.doubtful);
+    free(w.covered);
+    return w.verdict;
+}
