@@ -127,8 +127,17 @@ static int put_library(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
+/* A shard of ours, or of another capture: <somewhere>/tensortap.<program>.<pid>/data-0000.safetensors. */
+static bool is_shard(const char *path)
+{
+    const char *name = strrchr(path, '/'), *folder = name ? memrchr(path, '/', (size_t)(name - path)) : NULL;
+    return folder && strncmp(name, "/data-", 6) == 0 && strncmp(folder, "/tensortap.", 11) == 0;
+}
+
 static void put_file(struct tt_text *out, const char **separator, const char *path, const char *how)
 {
+    if (is_shard(path))
+        return;
     tt_text_format(out, "%s\n    {\"path\": ", *separator);
     tt_text_json(out, path);
     tt_text_format(out, ", \"how\": \"%s\"}", how);

@@ -7,7 +7,7 @@ Usage: real_engines.py [CASE …]
 import os
 import tempfile
 
-from traced import engine, main, require, routines, run, run_plain, trace, trace_alike
+from traced import about, engine, main, require, routines, run, run_plain, trace, trace_alike
 
 PASSES = 4                 # of hf_llama.py: one prefill, three of decode
 LLAMA_LINEAR = 3 * 7 + 1   # calls a pass: three layers, the head
@@ -21,7 +21,10 @@ def check_llama(*options, attention=0):
     with tempfile.TemporaryDirectory() as folder:
         command = engine("hf_llama.py", os.path.join(folder, "model"), "-n", str(PASSES), *options)
         run_plain(engine("hf_llama.py", os.path.join(folder, "model"), "--make-only"))
-        called = routines(trace_alike(command, os.path.join(folder, "captures")))
+        capture = trace_alike(command, os.path.join(folder, "captures"))
+        called = routines(capture)
+        files = [os.path.basename(file["path"]) for file in about(capture)["manifest"]["model_files"]]
+        require(files == ["model.safetensors"], f"model files: {files}")
         linear = called.get(("sgemm_", "matmul"), 0)
         expected = PASSES * LLAMA_LINEAR + attention
         require(linear == expected, f"{linear} calls of sgemm_ captured, expected {expected}: {called}")

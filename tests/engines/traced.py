@@ -78,13 +78,19 @@ def ask(*arguments, status=None):
         raise Failed(f"{told}, no JSON:\n{done.stderr.decode()}") from None
 
 
+def about(capture):
+    """What `tensortap info` tells of one capture."""
+    [only] = ask("info", capture, status=0)["captures"]
+    return only
+
+
 def routines(capture):
     """{routine: number of calls} of a capture, from `tensortap info`; batches and the products inside them are
     told apart by their op: {("sgemm_", "matmul"): 88, …}."""
-    [about] = ask("info", capture, status=0)["captures"]
-    require(about["finished"], f"{capture} was not closed")
-    require(not about["losses"], f"{capture} lost something: {about['losses']}")
-    return {(row["routine"], row["op"]): row["calls"] for row in about["routines"]}
+    told = about(capture)
+    require(told["finished"], f"{capture} was not closed")
+    require(not told["losses"], f"{capture} lost something: {told['losses']}")
+    return {(row["routine"], row["op"]): row["calls"] for row in told["routines"]}
 
 
 def main(cases):
