@@ -54,7 +54,7 @@ static int set_default(void *user, const char *name, const struct tt_scalar *val
     return tt_override_set(defaults->override, tt_graph_intern(defaults->graph, name), value);
 }
 
-/* The node's attributes on top of its op's defaults. */
+/* The node's attributes on top of its op's defaults, and has_<role> for each weight the op could have. */
 static void full_attributes(struct tt_graph *graph, const struct tt_node *node, struct tt_override *holder)
 {
     struct tt_graph_scope names = {.graph = graph};
@@ -62,6 +62,11 @@ static void full_attributes(struct tt_graph *graph, const struct tt_node *node, 
     memset(holder, 0, sizeof *holder);
     if (node->op && node->op->defaults)
         tt_assignments(node->op->defaults, &scope, set_default, &(struct defaults){graph, holder}, NULL);
+    for (int i = 0; node->op && i < TT_OP_MAX_WEIGHTS && node->op->weight_roles[i]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "has_%s", node->op->weight_roles[i]);
+        tt_attributes_set_number(&holder->set, tt_graph_intern(graph, name), node->weight[i] != NULL);
+    }
     for (int i = 0; i < node->attributes.count; i++) {
         const struct tt_attribute_value *item = &node->attributes.items[i];
         if (item->string)

@@ -77,33 +77,45 @@ static int choose(const struct walk *w, const struct tt_product *p)
     return best;
 }
 
-static size_t neighbour(const struct tt_products *products, size_t from, int step)
+/* Could this product be one of that layer's? */
+static bool fits_layer(const struct tt_graph *graph, int rank, const struct tt_product *p)
 {
-    for (size_t i = from + (size_t)step; i < products->count; i += (size_t)step)
-        if (products->items[i].ncandidates)
-            return i;
-    return products->count;
+    for (int n = 0; n < tt_graph_nnodes(graph); n++)
+        if (rank_of(graph, n) == rank && fits(tt_graph_node(graph, n), p))
+            return true;
+    return false;
 }
 
-/* A label of another layer in the midst of one layer's calls is content in the wrong place. */
+static bool clear_label(const struct tt_product *p)
+{
+    return p->ncandidates == 1;
+}
+
+/* Content in the wrong place: where layers go back by one product that does not start a pass, it is that product (a dip)
+ * or the one before it (a spike) whose weight belongs elsewhere. Labels of such products are dropped. */
 static void distrust(const struct tt_graph *graph, struct tt_products *products)
 {
-    for (size_t i = 0; i < products->count; i++) {
-        struct tt_product *p = &products->items[i];
-        if (p->ncandidates != 1)
+    size_t *labelled = tt_alloc_array(products->count + 1, sizeof *labelled), n = 0;
+    for (size_t i = 0; i < products->count; i++)
+        if (products->items[i].ncandidates)
+            labelled[n++] = i;
+    for (size_t i = 1; i + 1 < n; i++) {
+        struct tt_product *before = &products->items[labelled[i - 1]], *here = &products->items[labelled[i]];
+        const struct tt_product *after = &products->items[labelled[i + 1]];
+        int left = rank_of(graph, before->candidates[0]), mine = rank_of(graph, here->candidates[0]);
+        int right = rank_of(graph, after->candidates[0]);
+        if (mine == left)
             continue;
-        size_t before = neighbour(products, i, -1), after = neighbour(products, i, 1);
-        if (before >= products->count || after >= products->count)
-            continue;
-        int here = rank_of(graph, p->candidates[0]);
-        int left = rank_of(graph, products->items[before].candidates[0]);
-        int right = rank_of(graph, products->items[after].candidates[0]);
-        bool vacant = false;
-        for (int n = 0; n < tt_graph_nnodes(graph); n++)
-            vacant = vacant || (rank_of(graph, n) == left && fits(tt_graph_node(graph, n), p));
-        if (left == right && here != left && vacant)
-            p->ncandidates = 0;
+        int next = i + 2 < n ? rank_of(graph, products->items[labelled[i + 2]].candidates[0]) : left;
+        bool dip = mine < left && right >= left, spike = mine > left && right == left && next != mine;
+        if ((dip || spike) && clear_label(here) && fits_layer(graph, left, here)) {
+            here->ncandidates = 0;
+            memmove(&labelled[i], &labelled[i + 1], (n - i - 1) * sizeof *labelled);
+            n--;
+            i--;
+        }
     }
+    free(labelled);
 }
 
 static void anchor(struct walk *w)

@@ -17,8 +17,8 @@ static int recover(const struct tt_op_call *call, const struct tt_value *observe
 
 static const struct tt_variant variants[] = {
     {"norm.rmsnorm_for_layernorm", "form='rmsnorm'", NULL},
-    {"norm.bias_missing", "use_bias=0", NULL},
-    {"norm.weight_missing", "use_weight=0", NULL},
+    {"norm.bias_missing", "use_bias=0", "has_bias"},
+    {"norm.weight_missing", "use_weight=0", "has_weight"},
     {"norm.weight_missing", "use_weight=0, use_bias=0", NULL},
     {"norm.skipped", "form='skip'", NULL},
     {"norm.offset_missing", "offset=0", "offset==1"},

@@ -246,8 +246,8 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
 static const struct tt_variant variants[] = {
     {"linear.transposed", "transpose=1", "transpose==0"},
     {"linear.transposed", "transpose=0", "transpose==1"},
-    {"linear.bias_missing", "use_bias=0", "use_bias==1"},
-    {"linear.bias_extra", "bias_scale=2", NULL},
+    {"linear.bias_missing", "use_bias=0", "use_bias==1 && has_bias"},
+    {"linear.bias_extra", "bias_scale=2", "has_bias"},
     {"linear.zero_weight", "zero=1", NULL},
     {0},
 };

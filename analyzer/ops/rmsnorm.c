@@ -20,7 +20,7 @@ static const struct tt_variant variants[] = {
     {"norm.offset_missing", "offset=0", "offset==1"},
     {"norm.offset_extra", "offset=1", "offset==0"},
     {"norm.offset_extra", "offset=2", "offset==1"},
-    {"norm.weight_missing", "use_weight=0", NULL},
+    {"norm.weight_missing", "use_weight=0", "has_weight"},
     {"norm.skipped", "form='skip'", NULL},
     {"norm.layernorm_for_rmsnorm", "form='layernorm'", NULL},
     {"norm.sum_not_mean", "form='sum'", NULL},

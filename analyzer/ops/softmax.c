@@ -246,7 +246,7 @@ static const struct tt_variant variants[] = {
     {"attn.softmax_axis", "axis='head'", "heads>1"},
     {"attn.not_normalised", "normalise=0", NULL},
     {"attn.not_normalised", "normalise=0, subtract_max=0", NULL},
-    {"attn.sink", "use_sink=0", NULL},
+    {"attn.sink", "use_sink=0", "has_sink"},
     {0},
 };
 
