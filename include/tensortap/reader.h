@@ -142,6 +142,9 @@ bool tt_operand_readable(const struct tt_operand *operand);
  * 0 or -1 with *error. Integers and booleans convert exactly where a double can hold them. */
 int tt_operand_read(const struct tt_capture *capture, const struct tt_operand *operand, double *out,
                     struct tt_error *error);
+/* Also for TRUNCATED operands: elements that were not kept are NaN and have 0 in `present` (may be NULL). */
+int tt_operand_read_some(const struct tt_capture *capture, const struct tt_operand *operand, double *out,
+                         unsigned char *present, struct tt_error *error);
 /* Same elements unconverted, in logical row-major order; for plain dtypes. */
 int tt_operand_read_raw(const struct tt_capture *capture, const struct tt_operand *operand, void *out,
                         struct tt_error *error);

@@ -57,6 +57,9 @@ void tt_recorder_close(struct tt_recorder *recorder);
 /* Path of the capture directory, or NULL when nothing has been recorded yet. Owned by the recorder. */
 const char *tt_recorder_directory(const struct tt_recorder *recorder);
 
+/* -errno of what kept the capture from being made, 0 when nothing did (yet). */
+int tt_recorder_failure(const struct tt_recorder *recorder);
+
 /* Adds a string, number or JSON text to the manifest (key, value as JSON). */
 void tt_recorder_manifest(struct tt_recorder *recorder, const char *key, const char *json);
 

@@ -15,7 +15,8 @@
 #include "record/stats.h"
 
 #define UNKNOWN_MOST   64       /* addresses not in the map before it is read again */
-#define PROBE_MOST     65536u   /* bytes that are probed rather than looked up in a fresh map */
+#define PROBE_MOST     (1u << 20) /* bytes that are probed rather than looked up in a fresh map */
+#define WEIGHT_READS   256      /* of the map, for unknown inputs that may be weights in a file */
 #define MAP_EPOCHS     8        /* early epochs in which the map is read anew: models are loaded then */
 
 struct work { /* on one operand */
@@ -67,12 +68,15 @@ static bool find_in_map(struct work *work, bool fresh, struct tt_found *found)
     return known;
 }
 
-/* Small ranges that the map does not know are probed, since reading it again costs more. */
+/* Small ranges that the map does not know are probed, since reading it again costs more. Inputs of some
+ * size may be weights in a file mapped since: for the first of these the map is read. */
 static bool readable(struct work *work, struct tt_found *found)
 {
     if (find_in_map(work, false, found) && found->readable)
         return true; /* "not readable" may be out of date: heaps grow into reserved pages */
-    if (work->layout.span <= PROBE_MOST) {
+    bool weight = work->when == TT_BEFORE && work->layout.bytes >= TT_REPEAT_LEAST;
+    weight = weight && __atomic_fetch_add(&work->recorder->weight_reads, 1, __ATOMIC_RELAXED) < WEIGHT_READS;
+    if (!weight && work->layout.span <= PROBE_MOST) {
         int status = tt_maps_probe(address_of(work), work->layout.span);
         *found = (struct tt_found){.readable = true, .file = -1};
         if (status == 0 || status == -EFAULT)

@@ -492,3 +492,8 @@ const char *tt_recorder_directory(const struct tt_recorder *recorder)
 {
     return recorder && state_of(recorder) == TT_RECORDER_READY ? recorder->directory : NULL;
 }
+
+int tt_recorder_failure(const struct tt_recorder *recorder)
+{
+    return recorder ? -recorder->failure : 0;
+}

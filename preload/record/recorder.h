@@ -55,6 +55,8 @@ struct tt_recorder {
     int failure;                 /* errno of what ended the capture early */
     uint64_t sequence, next_call; /* atomic; last used */
 
+    uint64_t weight_reads;       /* atomic; times the map was read for what may be a weight */
+
     pthread_mutex_t lock;        /* of what follows */
     char *directory;
     uint64_t started;            /* wall clock, ns */

@@ -315,7 +315,20 @@ static void test_budget(void)
     CHECK(operand_of(capture, 0, "x")->kept == TT_KEPT_TRUNCATED);
     CHECK(operand_of(capture, 199, "x")->kept == TT_KEPT_BUDGET && operand_of(capture, 199, "x")->has_digest);
     CHECK(tt_capture_nlosses(capture) == 2);
+    double *values = malloc(sizeof(double) * LINES * WIDTH);
+    unsigned char *present = malloc(LINES * WIDTH);
+    CHECK(tt_operand_read(capture, operand_of(capture, 0, "x"), values, NULL) == -1);
+    CHECK(tt_operand_read_some(capture, operand_of(capture, 0, "x"), values, present, NULL) == 0);
+    fill(data, LINES * WIDTH, 100);
+    int rows = 0, wrong = 0;
+    for (int i = 0; i < LINES * WIDTH; i++) {
+        wrong += present[i] ? values[i] != (double)data[i] : !isnan(values[i]);
+        rows += i % WIDTH == 0 && present[i];
+    }
+    CHECK(wrong == 0 && rows >= 18 && rows <= 32 && present[0] && present[LINES * WIDTH - 1]);
     tt_capture_close(capture);
+    free(values);
+    free(present);
     free(data);
 }
 
