@@ -164,9 +164,10 @@ int tt_log_claim(struct tt_log *log, struct tt_stream *stream)
 
 void tt_log_leave(struct tt_stream *stream)
 {
-    if (stream->block)
-        munmap(stream->block, TT_LOG_BLOCK);
-    stream->block = NULL;
+    uint8_t *block = stream->block;
+    stream->block = NULL; /* first: a fork in between must not unmap it twice */
+    if (block)
+        munmap(block, TT_LOG_BLOCK);
 }
 
 bool tt_log_room(const struct tt_stream *stream, uint32_t nbytes)

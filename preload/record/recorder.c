@@ -291,17 +291,28 @@ bool tt_recorder_ready(struct tt_recorder *recorder)
 
 /* ---- fork ---- */
 
+/* All locks are taken, so that the child finds no list in the middle of a change by a thread it lacks. */
 static void before_fork(void)
 {
     pthread_mutex_lock(&registry.lock);
-    for (struct tt_recorder *recorder = registry.recorders; recorder; recorder = recorder->next)
+    for (struct tt_recorder *recorder = registry.recorders; recorder; recorder = recorder->next) {
         pthread_mutex_lock(&recorder->lock);
+        if (recorder->created) {
+            pthread_mutex_lock(&recorder->log.lock);
+            pthread_mutex_lock(&recorder->shards.lock);
+        }
+    }
 }
 
 static void after_fork_parent(void)
 {
-    for (struct tt_recorder *recorder = registry.recorders; recorder; recorder = recorder->next)
+    for (struct tt_recorder *recorder = registry.recorders; recorder; recorder = recorder->next) {
+        if (recorder->created) {
+            pthread_mutex_unlock(&recorder->shards.lock);
+            pthread_mutex_unlock(&recorder->log.lock);
+        }
         pthread_mutex_unlock(&recorder->lock);
+    }
     pthread_mutex_unlock(&registry.lock);
 }
 

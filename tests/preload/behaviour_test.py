@@ -73,9 +73,10 @@ def test_killed_program_loses_nothing_complete():
 
 
 def test_exit_inside_a_signal_handler_does_not_hang():
-    with both(scene("exit_in_handler")) as run:
-        calls, _ = tap.only_capture(run)
-        assert len(calls) == 1
+    for _ in range(8):
+        with both(scene("exit_in_handler")) as run:
+            calls, _ = tap.only_capture(run)
+            assert len(calls) == 1
 
 
 def test_fork_gives_each_process_a_capture():
@@ -111,6 +112,14 @@ def test_exit_while_threads_compute():
         with both([SCENES + "-stub", "busy_exit"]) as run:
             calls, _ = tap.only_capture(run)
             assert len(calls) > 4
+
+
+def test_fork_under_busy_threads():
+    with both([SCENES + "-stub", "busy_fork"]) as run:
+        captures = [(path, *tap.dump(path)) for path in run.captures()]
+    children = [(calls, summary) for _, calls, summary in captures if len(calls) == 1]
+    assert len(captures) == 9 and len(children) == 8, [len(calls) for _, calls, _ in captures]
+    assert all(summary["finished"] and calls[0]["operands"][0]["values"][0] == 100 for calls, summary in children)
 
 
 def test_errno_and_float_environment_are_the_programs():

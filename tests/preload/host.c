@@ -3,8 +3,8 @@
  *   host FLAGS PLUGIN…
  *
  * Loads plugins as Python loads extensions (FLAGS "local"), in the global scope ("global") or bound to
- * themselves first ("deep"), and prints what their dot product is. Then unloads and loads them once more in
- * reverse order: addresses are reused.
+ * themselves first ("deep"), and prints what their dot product is. Then unloads them and loads each once more
+ * on its own, last first: one takes the addresses of the other.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -78,10 +78,19 @@ static void leave_from_handler(int signal)
     _exit(9);
 }
 
+static void *idle(void *argument)
+{
+    for (;;)
+        pause();
+    return NULL;
+}
+
 /* The handler interrupts who knows what: closing must not hang. */
 static int scene_exit_in_handler(char **arguments)
 {
+    pthread_t thread; /* with a second thread malloc takes its lock */
     signal(SIGALRM, leave_from_handler);
+    pthread_create(&thread, NULL, idle, NULL);
     multiply(1);
     ualarm(50000, 0);
     while (arguments)
@@ -186,6 +195,24 @@ static int scene_busy_exit(char **arguments)
         pthread_create(&thread, NULL, forever, NULL);
     usleep(50000);
     return 8;
+}
+
+/* Children made while threads are busy in BLAS: each computes once and leaves by exit(). */
+static int scene_busy_fork(char **arguments)
+{
+    pthread_t thread;
+    for (int i = 0; i < 4; i++)
+        pthread_create(&thread, NULL, forever, NULL);
+    for (int i = 0; i < 8; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            exit(multiply(100) > 0);
+        int status = -1;
+        waitpid(child, &status, 0);
+        printf("%d\n", status);
+        fflush(stdout);
+    }
+    _exit(0);
 }
 
 /* errno, rounding mode and exception flags pass through a recorded call as through a plain one. */
@@ -314,6 +341,7 @@ static const struct {
     {"exec", scene_exec},
     {"threads", scene_threads},
     {"busy_exit", scene_busy_exit},
+    {"busy_fork", scene_busy_fork},
     {"environment", scene_environment},
     {"traps", scene_traps},
     {"invalid", scene_invalid},
