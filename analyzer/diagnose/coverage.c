@@ -14,13 +14,31 @@ static bool counts(const struct tt_node *node)
     return !node->internal && !node->optional_end;
 }
 
+/* Everything that a cache is filled from; a chunk of a prompt has to compute nothing else. */
+static void mark_needed(const struct tt_graph *graph, uint8_t *needed)
+{
+    for (int i = tt_graph_nnodes(graph) - 1; i >= 0; i--) {
+        const struct tt_node *node = tt_graph_node(graph, i);
+        needed[i] = needed[i] || node->state;
+        for (int j = 0; needed[i] && j < node->nin; j++)
+            needed[node->in[j]] = 1;
+    }
+}
+
 void tt_coverage_add(struct tt_verdict *v, const struct tt_graph *graph, const struct tt_trace_pass *pass,
                      const uint8_t *covered)
 {
     struct tt_coverage *c = &v->coverage;
     bool complete = true, first = pass == v->trace->passes;
+    if (pass->blind)
+        return;
+    uint8_t *needed = tt_alloc((size_t)tt_graph_nnodes(graph));
+    if (pass->chunk)
+        mark_needed(graph, needed);
+    else
+        memset(needed, 1, (size_t)tt_graph_nnodes(graph));
     for (int i = 0; i < tt_graph_nnodes(graph); i++) {
-        if (!counts(tt_graph_node(graph, i)))
+        if (!counts(tt_graph_node(graph, i)) || (!needed[i] && !covered[i]))
             continue;
         c->components++;
         c->covered += covered[i] > 0;
@@ -31,8 +49,9 @@ void tt_coverage_add(struct tt_verdict *v, const struct tt_graph *graph, const s
             c->unmeasured[c->nunmeasured++] = i;
         }
     }
+    free(needed);
     c->decoded = c->decoded || pass->phase == TT_DECODE;
-    c->prefill = c->prefill || (complete && pass->phase == TT_PREFILL);
+    c->prefill = c->prefill || (complete && !pass->chunk && pass->phase == TT_PREFILL);
     c->decode = c->decode || (complete && pass->phase == TT_DECODE);
 }
 

@@ -113,6 +113,12 @@ struct tt_address tt_node_address(const struct tt_node *node)
     return out;
 }
 
+void tt_graph_round_weights(struct tt_graph *graph, double unit)
+{
+    tt_graph_release_weights(graph);
+    graph->weight_unit = unit;
+}
+
 const struct tt_value *tt_graph_weight(struct tt_graph *graph, const struct tt_model_tensor *tensor,
                                        struct tt_error *error)
 {
@@ -129,6 +135,8 @@ const struct tt_value *tt_graph_weight(struct tt_graph *graph, const struct tt_m
         tt_value_free(&value);
         return NULL;
     }
+    for (int64_t i = 0, n = tt_value_count(&value); graph->weight_unit > 0 && i < n; i++)
+        value.v[i] = tt_round_to_unit(value.v[i], graph->weight_unit);
     struct weight_cache *made = tt_alloc(sizeof *made);
     *made = (struct weight_cache){.tensor = tensor, .value = value, .next = graph->weights};
     graph->weights = made;

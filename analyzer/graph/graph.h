@@ -83,6 +83,8 @@ const struct tt_rewrite *tt_graph_rewrite(const struct tt_graph *graph, int inde
 /* The weight as f64, cached; NULL with *error when it has no decoder. Valid until tt_graph_release_weights. */
 const struct tt_value *tt_graph_weight(struct tt_graph *graph, const struct tt_model_tensor *tensor,
                                        struct tt_error *error);
+/* From now on weights are rounded to this round-off (0: not), as an engine does that loads them into a narrower type. */
+void tt_graph_round_weights(struct tt_graph *graph, double unit);
 void tt_graph_release_weights(struct tt_graph *graph);
 
 /* "L3.attn.q_proj", "final_norm" — into a static-size buffer. */

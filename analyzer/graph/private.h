@@ -39,6 +39,7 @@ struct tt_graph {
     } carries[MAX_CARRIES];
     int ncarries;
     struct weight_cache *weights;
+    double weight_unit;
     struct interned {
         struct interned *next;
         char text[];

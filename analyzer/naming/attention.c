@@ -115,6 +115,16 @@ static bool shaped(struct tt_product *p, int64_t rows, int64_t in, int64_t out)
     return false;
 }
 
+/* Values not kept: shapes still tell how many keys each query sees, when there are two products a head. */
+static void count_keys(const struct candidates *all, int64_t rows, int64_t d, struct tt_attention *a)
+{
+    if (all->count != 2 * a->heads)
+        return;
+    const struct tt_product *first = all->items[0];
+    if (first->in == d && (first->rows == rows || first->out == rows))
+        a->keys = first->rows == rows ? first->out : first->rows;
+}
+
 static void pair(struct tt_attention *a, struct candidates *qk, struct candidates *pv, const int *slots, int64_t rows)
 {
     int total = pv->count;
@@ -140,13 +150,15 @@ void tt_attention_find(const struct tt_capture *capture, const struct tt_graph *
 {
     const struct tt_product *out = tt_group_find(products, groups, pass, a->out);
     int64_t d = tt_graph_node(graph, a->pv)->axes[2];
-    double *context = out && out->rows == rows ? tt_side_read(capture, &out->x, rows, a->heads * d) : NULL;
-    if (!context)
+    if (!out || out->rows != rows)
         return;
     struct candidates all = unnamed(graph, products, out), qk = {0}, pv = {0};
+    double *context = tt_side_read(capture, &out->x, rows, a->heads * d);
+    if (!context)
+        count_keys(&all, rows, d, a);
     int *slots = tt_alloc_array((size_t)all.count + 1, sizeof *slots);
     uint8_t *used = tt_alloc((size_t)(rows * a->heads) + 1);
-    for (int i = 0; i < all.count; i++) {
+    for (int i = 0; context && i < all.count; i++) {
         struct tt_product *p = all.items[i];
         int slot = shaped(p, rows, -1, d) ? slot_of(capture, p, context, rows, a->heads, d, used) : -1;
         if (slot >= 0) {

@@ -304,13 +304,45 @@ static void observe_pass(struct builder *b, int group, struct tt_trace_pass *pas
 
 /* ---- passes ---- */
 
+/* In a causal model the first token of a prompt attends to itself alone, so its context is its own v: whether a pass
+ * whose attention was not seen starts a prompt shows in its first row. */
+static bool starts_prompt(const struct builder *b, int pass)
+{
+    struct tt_attention nodes;
+    if (!tt_attention_nodes(b->graph, 0, &nodes))
+        return true;
+    int v = tt_graph_node(b->graph, nodes.pv)->in[1];
+    while (v >= 0 && !tt_group_find(&b->products, &b->groups, pass, v))
+        v = tt_graph_node(b->graph, v)->nin ? tt_graph_node(b->graph, v)->in[0] : -1;
+    const struct tt_product *written = v >= 0 ? tt_group_find(&b->products, &b->groups, pass, v) : NULL;
+    const struct tt_product *read = tt_group_find(&b->products, &b->groups, pass, nodes.out);
+    double *values = written ? tt_side_read(b->capture, &written->y, written->rows, written->out) : NULL;
+    double *context = read ? tt_side_read(b->capture, &read->x, read->rows, read->in) : NULL;
+    double error = 0, size = 0;
+    int64_t d = tt_graph_node(b->graph, nodes.pv)->axes[2], groups = written ? written->out / d : 0;
+    for (int64_t h = 0; values && context && groups && h < nodes.heads; h++) {
+        for (int64_t i = 0; i < d; i++) {
+            double own = values[h / (nodes.heads / groups) * d + i], seen = context[h * d + i];
+            error += (own - seen) * (own - seen);
+            size += own * own;
+        }
+    }
+    bool known = values && context;
+    free(values);
+    free(context);
+    return !known || error < 0.05 * size; /* a bias on v that the product does not show yet is small */
+}
+
 /* Rows in the cache after this pass: seen in the products, else by how prompts and decoding follow each other. */
-static int64_t keys_after(const struct builder *b, const struct tt_attention *a)
+static int64_t keys_after(const struct builder *b, int pass)
 {
     int64_t each = b->rows / b->sequences;
-    if (a)
-        return a->keys;
-    return each == 1 && b->past_keys ? b->past_keys + 1 : each;
+    for (int layer = 0; layer < tt_graph_nlayers(b->graph); layer++)
+        if (b->attention[layer].keys)
+            return b->attention[layer].keys;
+    if (!b->past_keys)
+        return each;
+    return each == 1 || !starts_prompt(b, pass) ? b->past_keys + each : each;
 }
 
 static void build_pass(struct builder *b, int pass)
@@ -325,7 +357,7 @@ static void build_pass(struct builder *b, int pass)
     const struct tt_attention *a = any_attention(b);
     if (!b->sequences)
         b->sequences = b->npads > 0 && b->rows == b->npads ? b->npads : 1;
-    int64_t keys = keys_after(b, a);
+    int64_t keys = keys_after(b, pass);
     if (keys == b->rows / b->sequences)
         find_padding(b, a);
     double *first = first_rows(b, pass, &node, &width);
@@ -333,6 +365,7 @@ static void build_pass(struct builder *b, int pass)
         struct sequence_rows s = rows_of(b, sequence, keys);
         struct tt_trace_pass *made = add_pass(b, pass, sequence, &s, first, node, width);
         observe_pass(b, pass, made, &s);
+        made->blind = made->nobservations == 0;
     }
     b->past_keys = keys;
     free(first);
@@ -354,6 +387,36 @@ static void find_unit(struct tt_trace *trace)
     for (int u = 0; u < 4; u++)
         if (2 * counts[u] > total)
             trace->unit = units[u];
+}
+
+/* What most weights went through on loading. */
+static void find_weight_unit(const struct builder *b)
+{
+    size_t rounded[2] = {0}, named = 0;
+    for (size_t i = 0; i < b->products.count; i++) {
+        const struct tt_product *p = &b->products.items[i];
+        if (p->node < 0 || p->evidence == TT_BY_FLOW || p->evidence == TT_BY_SHAPE)
+            continue;
+        named++;
+        rounded[0] += p->weight_unit == 0x1p-8;
+        rounded[1] += p->weight_unit == 0x1p-11;
+    }
+    b->naming->trace->weight_unit = 2 * rounded[0] > named ? 0x1p-8 : 2 * rounded[1] > named ? 0x1p-11 : 0;
+    tt_graph_round_weights(b->graph, b->naming->trace->weight_unit);
+}
+
+/* A prompt in several passes: all but the last are chunks, which need not compute what only logits need. */
+static void mark_chunks(struct tt_trace *trace)
+{
+    for (int i = 0; i < trace->npasses; i++) {
+        for (int j = i + 1; j < trace->npasses; j++) {
+            if (trace->passes[j].sequence != trace->passes[i].sequence)
+                continue;
+            trace->passes[i].chunk = trace->passes[i].phase == TT_PREFILL && trace->passes[j].phase == TT_PREFILL &&
+                                     trace->passes[j].continues;
+            break;
+        }
+    }
 }
 
 static void list_calls(struct builder *b)
@@ -403,11 +466,13 @@ struct tt_naming *tt_naming_new(const struct tt_capture *capture, struct tt_grap
     b.naming = tt_alloc(sizeof *b.naming);
     b.naming->trace = tt_trace_new(graph);
     b.attention = tt_alloc_array((size_t)tt_graph_nlayers(graph), sizeof *b.attention);
+    find_weight_unit(&b);
     for (int pass = 0; pass < b.groups.count; pass++) {
         build_pass(&b, pass);
         list_attention(&b, pass);
     }
     find_unit(b.naming->trace);
+    mark_chunks(b.naming->trace);
     list_calls(&b);
     for (int layer = 0; layer < tt_graph_nlayers(graph); layer++)
         tt_attention_free(&b.attention[layer]);

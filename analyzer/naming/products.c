@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "naming/similar.h"
+
 static const struct tt_operand *output_of(const struct tt_recorded_call *call, const char *role, enum tt_when when)
 {
     return tt_call_find(call, role, when);
@@ -119,6 +121,14 @@ static bool by_file(const struct tt_graph *graph, struct tt_identity *identity, 
     return p->ncandidates > 0;
 }
 
+/* A weight kept in a narrower type than the file's was rounded on the way in. */
+static double rounding_of(enum tt_dtype operand, enum tt_dtype file)
+{
+    if (file != TT_F32 && file != TT_F64)
+        return 0;
+    return operand == TT_BF16 ? 0x1p-8 : operand == TT_F16 ? 0x1p-11 : 0;
+}
+
 static bool by_hash(const struct tt_graph *graph, struct tt_identity *identity, const struct tt_operand *operand,
                     struct tt_product *p)
 {
@@ -130,26 +140,45 @@ static bool by_hash(const struct tt_graph *graph, struct tt_identity *identity, 
     for (size_t i = 0; i < n && i < TT_MAX_CANDIDATES; i++)
         nodes_of_tensor(graph, matches[i].tensor, p);
     p->evidence = TT_BY_HASH;
+    if (n)
+        p->weight_unit = rounding_of(operand->dtype, matches[0].tensor->dtype);
     if (n && matches[0].transform != TT_IDENTITY_NONE)
         p->transform = tt_identity_transform_name(matches[0].transform);
     return p->ncandidates > 0;
 }
 
-static bool is_weight(const struct tt_graph *graph, struct tt_identity *identity, const struct tt_operand *operand,
-                      struct tt_product *p)
+struct identifier {
+    const struct tt_capture *capture;
+    const struct tt_graph *graph;
+    struct tt_identity *identity;
+    struct tt_similar *similar;
+};
+
+static bool by_value(struct identifier *id, const struct tt_operand *operand, struct tt_product *p)
 {
-    return by_file(graph, identity, operand, p) || by_hash(graph, identity, operand, p);
+    struct tt_similarity found;
+    if (!tt_similar_find(id->similar, id->capture, operand, &found))
+        return false;
+    nodes_of_tensor(id->graph, found.tensor, p);
+    p->evidence = TT_BY_VALUE;
+    p->weight_unit = found.unit;
+    p->transform = found.transform;
+    return p->ncandidates > 0;
 }
 
-static void identify(const struct tt_graph *graph, struct tt_identity *identity, struct tt_product *p)
+/* b as a weight first, then a: a Fortran call from row-major code has them exchanged. Certain evidence before likely. */
+static void identify(struct identifier *id, struct tt_product *p)
 {
-    if (p->w.operand->rank != 2)
-        return;
-    if (is_weight(graph, identity, p->w.operand, p))
-        return;
-    if (p->x.operand->rank == 2 && is_weight(graph, identity, p->x.operand, p))
+    const struct tt_operand *w = p->w.operand, *x = p->x.operand;
+    bool found = w->rank == 2 && (by_file(id->graph, id->identity, w, p) || by_hash(id->graph, id->identity, w, p));
+    bool swapped = !found && x->rank == 2 && (by_file(id->graph, id->identity, x, p) || by_hash(id->graph, id->identity, x, p));
+    if (!found && !swapped)
+        found = w->rank == 2 && by_value(id, w, p);
+    if (!found && !swapped)
+        swapped = x->rank == 2 && by_value(id, x, p);
+    if (swapped)
         tt_product_swap(p);
-    else
+    else if (!found)
         p->evidence = TT_BY_NONE;
 }
 
@@ -164,8 +193,10 @@ struct tt_products tt_products_of(const struct tt_capture *capture, const struct
         else if (strcmp(call->op, "matvec") == 0)
             add_matvec(&products, call);
     }
+    struct identifier id = {capture, graph, identity, tt_similar_new(graph)};
     for (size_t i = 0; identity && i < products.count; i++)
-        identify(graph, identity, &products.items[i]);
+        identify(&id, &products.items[i]);
+    tt_similar_free(id.similar);
     return products;
 }
 

@@ -30,6 +30,7 @@ struct tt_product {
     int candidates[TT_MAX_CANDIDATES];
     enum tt_evidence evidence;
     const char *transform;
+    double weight_unit;             /* round-off to which the file's weight was rounded for the engine, 0: not */
     int node;                       /* linear node it was named as, -1: none (yet) */
     int pass;                       /* index of its group, -1 */
     bool taken;                     /* named as an attention product */

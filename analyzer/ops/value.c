@@ -4,6 +4,7 @@
  */
 #include "ops/value.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,4 +64,13 @@ double tt_value_variance(const struct tt_value *value, int64_t i)
     if (value->row_var)
         variance += value->row_var[i / tt_value_width(value)] * value->v[i] * value->v[i];
     return variance;
+}
+
+double tt_round_to_unit(double x, double unit)
+{
+    int exponent;
+    double fraction = frexp(x, &exponent);
+    if (!(unit > 0) || x == 0 || !isfinite(x))
+        return x;
+    return ldexp(nearbyint(fraction / unit) * unit, exponent);
 }

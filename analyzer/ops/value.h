@@ -51,4 +51,7 @@ double *tt_value_need_row_var(struct tt_value *value);
 /* Total variance of element i: var + row_var·v². */
 double tt_value_variance(const struct tt_value *value, int64_t i);
 
+/* x rounded to nearest even with unit round-off `unit` (2^-8 for bf16); 0: x. Exponent range is not limited. */
+double tt_round_to_unit(double x, double unit);
+
 #endif

@@ -6,6 +6,7 @@
 #include "verify/evaluate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ int tt_override_set(struct tt_override *override, const char *name, const struct
         return tt_attributes_set_number(&override->set, name, value->number);
     for (int i = 0; i < 4; i++) {
         if (!override->text[i][0] || strcmp(override->text[i], value->text) == 0) {
-            strncpy(override->text[i], value->text, sizeof override->text[i] - 1);
+            snprintf(override->text[i], sizeof override->text[i], "%s", value->text);
             return tt_attributes_set_string(&override->set, name, override->text[i]);
         }
     }
@@ -196,6 +197,24 @@ void tt_evaluator_begin(struct tt_evaluator *e, int index)
     }
 }
 
+static void fill_unknown(struct tt_value *value, int64_t first, int64_t count)
+{
+    double *var = tt_value_need_var(value);
+    for (int64_t i = first; i < first + count; i++)
+        var[i] = TT_UNKNOWN_VARIANCE;
+}
+
+static void copy_rows(struct tt_value *to, int64_t at, const struct tt_value *from, int64_t first, int64_t rows)
+{
+    int64_t stride = tt_value_count(to) / (to->shape[0] ? to->shape[0] : 1);
+    memcpy(to->v + at * stride, from->v + first * stride, (size_t)(rows * stride) * sizeof *to->v);
+    if (!from->var && !from->row_var)
+        return;
+    double *var = tt_value_need_var(to);
+    for (int64_t i = 0; i < rows * stride; i++)
+        var[at * stride + i] = tt_value_variance(from, first * stride + i);
+}
+
 static int cache_rows(struct tt_evaluator *e, int node, const struct tt_value *old, const struct tt_value *fresh,
                       struct tt_value *out, struct tt_error *error);
 
@@ -214,9 +233,31 @@ static void remember(struct tt_evaluator *e, struct memory *memory, int node)
     memory->rows[node] = tt_value_copy(value);
 }
 
+/* A pass of which nothing is known but its length. */
+static void forget(struct tt_evaluator *e, struct memory *memory, int node)
+{
+    int64_t shape[TT_VALUE_RANK];
+    int rank = tt_trace_shape(e->graph, e->pass, node, -1, -1, shape);
+    struct tt_value unknown = tt_value_new(rank, shape);
+    fill_unknown(&unknown, 0, tt_value_count(&unknown));
+    if (memory->rows[node].rank)
+        copy_rows(&unknown, 0, &memory->rows[node], 0, memory->rows[node].shape[0] < shape[0] ? memory->rows[node].shape[0] : shape[0]);
+    tt_value_free(&memory->rows[node]);
+    tt_value_free(&memory->written[node]);
+    memory->rows[node] = unknown;
+}
+
 void tt_evaluator_end(struct tt_evaluator *e)
 {
     struct memory *memory = memory_of(e, e->pass->sequence);
+    bool blind = !e->pass->nobservations && e->pass->tokens_by == TT_BY_NONE && e->pass->blind;
+    for (int i = 0; i < e->nnodes && blind; i++)
+        if (tt_graph_node(e->graph, i)->state)
+            forget(e, memory, i);
+    if (blind) {
+        clear_slots(e);
+        return;
+    }
     for (int i = 0; i < e->nnodes; i++)
         if (tt_graph_node(e->graph, i)->state)
             remember(e, memory, i);
@@ -227,30 +268,8 @@ void tt_evaluator_end(struct tt_evaluator *e)
 
 static void round_value(struct tt_value *value, double unit)
 {
-    for (int64_t i = 0, n = tt_value_count(value); unit > 0 && i < n; i++) {
-        int exponent;
-        double fraction = frexp(value->v[i], &exponent);
-        if (isfinite(fraction) && fraction != 0)
-            value->v[i] = ldexp(nearbyint(fraction / unit) * unit, exponent);
-    }
-}
-
-static void fill_unknown(struct tt_value *value, int64_t first, int64_t count)
-{
-    double *var = tt_value_need_var(value);
-    for (int64_t i = first; i < first + count; i++)
-        var[i] = TT_UNKNOWN_VARIANCE;
-}
-
-static void copy_rows(struct tt_value *to, int64_t at, const struct tt_value *from, int64_t first, int64_t rows)
-{
-    int64_t stride = tt_value_count(to) / (to->shape[0] ? to->shape[0] : 1);
-    memcpy(to->v + at * stride, from->v + first * stride, (size_t)(rows * stride) * sizeof *to->v);
-    if (!from->var && !from->row_var)
-        return;
-    double *var = tt_value_need_var(to);
-    for (int64_t i = 0; i < rows * stride; i++)
-        var[at * stride + i] = tt_value_variance(from, first * stride + i);
+    for (int64_t i = 0, n = tt_value_count(value); unit > 0 && i < n; i++)
+        value->v[i] = tt_round_to_unit(value->v[i], unit);
 }
 
 /* Rows of earlier passes, then this pass's. Rows nobody saw being written are unknown. */

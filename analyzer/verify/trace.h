@@ -44,6 +44,8 @@ const char *tt_phase_name(enum tt_phase phase);
 struct tt_trace_pass {
     int pass, sequence;
     bool continues; /* reads the cache of the pass before it of the same sequence */
+    bool blind;     /* the run kept nothing of it: its length is all that is known */
+    bool chunk;     /* part of a prompt that goes on in the next pass */
     enum tt_phase phase;
     uint64_t epoch;
     struct tt_pass_inputs inputs; /* arrays owned by the pass */
@@ -58,6 +60,7 @@ struct tt_trace {
     int npasses, capacity;
     struct tt_trace_pass *passes; /* in execution order; sequences of one pass follow each other */
     int unnamed_calls, named_calls;
+    double weight_unit;           /* round-off to which the engine rounded the file's weights, 0: not */
     double unit;                  /* round-off of the engine's activations (finest that most of them have) */
     char note[512];               /* what could not be named and why, one line */
 };
