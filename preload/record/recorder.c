@@ -281,9 +281,11 @@ bool tt_recorder_ready(struct tt_recorder *recorder)
         return true;
     pthread_mutex_lock(&recorder->lock);
     if (state_of(recorder) == TT_RECORDER_IDLE) {
+        int idle = TT_RECORDER_IDLE; /* closing may have declared it dead meanwhile: that stands */
         recorder->failure = -create(recorder);
-        __atomic_store_n(&recorder->state, recorder->failure ? TT_RECORDER_DEAD : TT_RECORDER_READY,
-                         __ATOMIC_SEQ_CST);
+        __atomic_compare_exchange_n(&recorder->state, &idle,
+                                    recorder->failure ? TT_RECORDER_DEAD : TT_RECORDER_READY, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_unlock(&recorder->lock);
     return state_of(recorder) == TT_RECORDER_READY;
