@@ -39,6 +39,21 @@ static bool nested(const struct tt_recorder *recorder, const char *tap, uint64_t
     return false;
 }
 
+/* A call is chosen, too, when it is a batch ("matmul_batch") of what is chosen ("matmul"): its parts are calls. */
+static bool chosen(const struct tt_selection *selection, const char *op, uint64_t epoch, uint32_t thread)
+{
+    static const char batch[] = "_batch";
+    char part[64];
+    size_t length = strlen(op), tail = sizeof batch - 1;
+    if (tt_selection_call(selection, op, epoch, thread))
+        return true;
+    if (length <= tail || length - tail >= sizeof part || strcmp(op + length - tail, batch) != 0)
+        return false;
+    memcpy(part, op, length - tail);
+    part[length - tail] = '\0';
+    return tt_selection_call(selection, part, epoch, thread);
+}
+
 bool tt_call_enter(struct tt_call_scope *call, struct tt_recorder *recorder, const char *tap, const char *op,
                    const char *routine)
 {
@@ -54,7 +69,7 @@ bool tt_call_enter(struct tt_call_scope *call, struct tt_recorder *recorder, con
     bool recorded = tt_local.depth < ACTIVE_MOST && !nested(recorder, tap, &call->parent) &&
                     tt_recorder_ready(recorder);
     struct tt_thread *thread = recorded ? tt_recorder_thread(recorder) : NULL;
-    if (thread && !tt_selection_call(&recorder->selection, op, epoch, thread->stream.thread)) {
+    if (thread && !chosen(&recorder->selection, op, epoch, thread->stream.thread)) {
         tt_recorder_lose(recorder, TT_LOSS_FILTERED, op, 0, false);
         thread = NULL;
     }

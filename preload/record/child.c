@@ -17,8 +17,13 @@ bool tt_call_enter_child(struct tt_call_scope *child, const struct tt_call_scope
     child->nattrs = 0;
     if (!recorder || !tt_enter(recorder, &saved))
         return false;
-    child->recorder = recorder;
-    child->id = __atomic_add_fetch(&recorder->next_call, 1, __ATOMIC_RELAXED);
+    struct tt_thread *thread = tt_recorder_thread(recorder);
+    uint64_t epoch = __atomic_load_n(&recorder->policy.epoch, __ATOMIC_RELAXED);
+    bool chosen = thread && tt_selection_call(&recorder->selection, op, epoch, thread->stream.thread);
+    if (thread && !chosen)
+        tt_recorder_lose(recorder, TT_LOSS_FILTERED, op, 0, false);
+    child->recorder = chosen ? recorder : NULL;
+    child->id = chosen ? __atomic_add_fetch(&recorder->next_call, 1, __ATOMIC_RELAXED) : 0;
     child->parent = parent->id;
     child->tap = parent->tap;
     child->level = parent->level;
@@ -28,5 +33,5 @@ bool tt_call_enter_child(struct tt_call_scope *child, const struct tt_call_scope
     child->private_[1] = (void *)(uintptr_t)op;
     child->private_[2] = (void *)(uintptr_t)routine;
     tt_leave(recorder, saved);
-    return true;
+    return chosen;
 }

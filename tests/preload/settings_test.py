@@ -64,6 +64,17 @@ def test_select():
     assert all(o["values"] is None for call in calls for o in call["operands"])
 
 
+def test_select_chooses_the_products_of_a_batch():
+    program = os.path.join(os.environ["TENSORTAP_ROOM"], "preload-calls-lp64")
+    for select, ops in (("op=matmul", {"matmul", "matmul_batch"}), ("op=matmul_batch", {"matmul_batch"}),
+                        ("op=dot", {"dot"})):
+        with tap.Run([program, os.devnull], check=7, TENSORTAP_SELECT=select) as run:
+            calls, summary = tap.only_capture(run)
+        assert {call["op"] for call in calls} == ops, (select, {call["op"] for call in calls})
+        assert any(call["parent"] for call in calls) == (select == "op=matmul"), select
+        assert "filtered" in summary["losses"], summary["losses"]
+
+
 def with_config(text, *words, **settings):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(text)
