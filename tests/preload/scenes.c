@@ -182,8 +182,9 @@ static int scene_threads(char **arguments)
 
 static void *forever(void *argument)
 {
-    for (float sum = 0; argument == NULL;)
-        sum += multiply(sum / 1e9f);
+    float sum = 0;
+    while (sum < 1e30f)
+        sum = multiply(sum / 1e9f) / 2;
     return NULL;
 }
 
