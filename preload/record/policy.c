@@ -32,18 +32,19 @@ static bool same_role(const char *a, const char *b)
     return a == b || strcmp(a, b) == 0;
 }
 
-bool tt_policy_weight(struct tt_policy *policy, uint64_t address, const char *role, bool recurs)
+bool tt_policy_weight(struct tt_policy *policy, uint64_t address, const char *role, bool weight, bool recurs)
 {
     if (policy->marked)
         return false;
     if (!policy->anchor) {
-        if (!recurs)
+        if (!weight)
             return false;
         policy->anchor = address;
         policy->anchor_role = role;
         policy->others_since = false;
-        __atomic_fetch_add(&policy->epoch, 1, __ATOMIC_RELAXED);
-        return true;
+        if (recurs)
+            __atomic_fetch_add(&policy->epoch, 1, __ATOMIC_RELAXED);
+        return recurs;
     }
     if (address != policy->anchor) {
         policy->others_since |= same_role(role, policy->anchor_role);

@@ -24,9 +24,9 @@ struct tt_policy {
 
 bool tt_policy_keeps(const struct tt_policy *policy, uint64_t epoch);
 void tt_policy_mark(struct tt_policy *policy);
-/* Tells of an input operand; `recurs`: known as weight-like, seen before. Lock of the recorder held.
- * True when a new epoch began. */
-bool tt_policy_weight(struct tt_policy *policy, uint64_t address, const char *role, bool recurs);
+/* Tells of an input operand: `weight`, it is taken for one (in a file, or seen before unchanged); `recurs`,
+ * it was seen before. Lock of the recorder held. True when a new epoch began. */
+bool tt_policy_weight(struct tt_policy *policy, uint64_t address, const char *role, bool weight, bool recurs);
 /* Bytes that one operand may still take of `remaining`, so that what comes later is never starved. */
 uint64_t tt_policy_share(const struct tt_policy *policy, uint64_t remaining);
 
