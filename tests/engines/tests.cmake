@@ -38,3 +38,11 @@ foreach(case llama minilm)
     set_tests_properties(engines.hf_reference.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
         ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
+
+# What the command says of them.
+foreach(case llama_verify llama_batch_verify llama_reference llama_hooks minilm_verify minilm_transposed)
+    add_test(NAME engines.verified.${case}
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/verified_engines.py ${case})
+    set_tests_properties(engines.verified.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+endforeach()
