@@ -182,7 +182,7 @@ static void remember(struct work *work, const struct tt_found *found)
         repeat->nchunks = nchunks;
         chunks = NULL;
     }
-    tt_policy_weight(&recorder->policy, address_of(work), work->role, known || work->file >= 0, known);
+    tt_policy_weight(&recorder->policy, address_of(work), known || work->file >= 0, known);
     pthread_mutex_unlock(&recorder->lock);
     free(chunks);
 }
@@ -190,7 +190,7 @@ static void remember(struct work *work, const struct tt_found *found)
 static void note_recurrence(struct work *work)
 {
     pthread_mutex_lock(&work->recorder->lock);
-    tt_policy_weight(&work->recorder->policy, address_of(work), work->role, true, true);
+    tt_policy_weight(&work->recorder->policy, address_of(work), true, true);
     pthread_mutex_unlock(&work->recorder->lock);
 }
 

@@ -4,8 +4,6 @@
  */
 #include "record/policy.h"
 
-#include <string.h>
-
 #include "record/select.h"
 
 #define FULL_EPOCHS 5  /* a warm-up or first prefill, its last chunk, three decode steps */
@@ -27,12 +25,7 @@ void tt_policy_mark(struct tt_policy *policy)
     __atomic_fetch_add(&policy->epoch, 1, __ATOMIC_RELAXED);
 }
 
-static bool same_role(const char *a, const char *b)
-{
-    return a == b || strcmp(a, b) == 0;
-}
-
-bool tt_policy_weight(struct tt_policy *policy, uint64_t address, const char *role, bool weight, bool recurs)
+bool tt_policy_weight(struct tt_policy *policy, uint64_t address, bool weight, bool recurs)
 {
     if (policy->marked)
         return false;
@@ -40,14 +33,13 @@ bool tt_policy_weight(struct tt_policy *policy, uint64_t address, const char *ro
         if (!weight)
             return false;
         policy->anchor = address;
-        policy->anchor_role = role;
         policy->others_since = false;
         if (recurs)
             __atomic_fetch_add(&policy->epoch, 1, __ATOMIC_RELAXED);
         return recurs;
     }
     if (address != policy->anchor) {
-        policy->others_since |= same_role(role, policy->anchor_role);
+        policy->others_since |= weight;
         return false;
     }
     bool begins = policy->others_since;

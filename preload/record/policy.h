@@ -3,8 +3,8 @@
  * Which epochs keep data, and when a new epoch begins.
  *
  * Passes are not known at run time. The epoch advances by an explicit mark; as long as none was made,
- * it advances when the anchor, the first operand seen to recur unchanged, recurs after another operand
- * of its role was used: so a weight used for one token after another does not count as many passes.
+ * it advances when the anchor, the first operand taken for a weight, recurs after another weight was
+ * used: so a weight used for one token after another does not count as many passes.
  */
 #ifndef TT_RECORD_POLICY_H
 #define TT_RECORD_POLICY_H
@@ -18,15 +18,14 @@ struct tt_policy {
     uint64_t epoch;      /* atomic */
     bool marked;         /* epochs come from marks */
     uint64_t anchor;     /* address of the anchor, 0: none yet */
-    const char *anchor_role;
-    bool others_since;   /* another operand of that role since the anchor was last seen */
+    bool others_since;   /* another weight since the anchor was last seen */
 };
 
 bool tt_policy_keeps(const struct tt_policy *policy, uint64_t epoch);
 void tt_policy_mark(struct tt_policy *policy);
 /* Tells of an input operand: `weight`, it is taken for one (in a file, or seen before unchanged); `recurs`,
  * it was seen before. Lock of the recorder held. True when a new epoch began. */
-bool tt_policy_weight(struct tt_policy *policy, uint64_t address, const char *role, bool weight, bool recurs);
+bool tt_policy_weight(struct tt_policy *policy, uint64_t address, bool weight, bool recurs);
 /* Bytes that one operand may still take of `remaining`, so that what comes later is never starved. */
 uint64_t tt_policy_share(const struct tt_policy *policy, uint64_t remaining);
 

@@ -6,7 +6,7 @@
 
 #include <fenv.h>
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 const struct tt_kernels *tt_kernels(void)
 {
@@ -55,27 +55,44 @@ struct visit {
     struct tt_sums sums;
     tt_sums_add *add;
     uint32_t unit_bytes;
+    size_t staged;
+    uint8_t stage[4096]; /* short lines are gathered: kernels want long runs */
 };
+
+static void flush(struct visit *visit)
+{
+    visit->add(&visit->sums, visit->stage, visit->staged / visit->unit_bytes);
+    visit->staged = 0;
+}
 
 static void stats_chunk(void *context, const uint8_t *bytes, size_t nbytes)
 {
     struct visit *visit = context;
-    visit->add(&visit->sums, bytes, nbytes / visit->unit_bytes);
+    if (nbytes >= sizeof visit->stage / 2) { /* sums do not depend on order */
+        visit->add(&visit->sums, bytes, nbytes / visit->unit_bytes);
+        return;
+    }
+    if (visit->staged + nbytes > sizeof visit->stage)
+        flush(visit);
+    memcpy(visit->stage + visit->staged, bytes, nbytes);
+    visit->staged += nbytes;
 }
 
 void tt_stats_of(const struct tt_layout *layout, enum tt_dtype dtype, const uint8_t *low,
                  struct tt_stats *stats)
 {
     *stats = (struct tt_stats){0};
-    struct visit visit = {.add = dtype < TT_DTYPE_COUNT ? tt_kernels()->add[dtype] : NULL,
-                          .unit_bytes = layout->unit_bytes};
+    struct visit visit; /* the stage stays as it is */
+    visit.sums = (struct tt_sums){.min = INFINITY, .max = -INFINITY};
+    visit.add = dtype < TT_DTYPE_COUNT ? tt_kernels()->add[dtype] : NULL;
+    visit.unit_bytes = layout->unit_bytes;
+    visit.staged = 0;
     if (!visit.add)
         return;
     fp_state state;
     fp_enter(&state);
-    visit.sums.min = INFINITY;
-    visit.sums.max = -INFINITY;
     tt_layout_visit(layout, low, 0, layout->lines, stats_chunk, &visit);
+    flush(&visit);
     const struct tt_sums *sums = &visit.sums;
     uint64_t finite = sums->count - sums->nan - sums->inf;
     *stats = (struct tt_stats){
