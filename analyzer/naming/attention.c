@@ -172,6 +172,11 @@ void tt_attention_find(const struct tt_capture *capture, const struct tt_graph *
             add(&qk, p);
         }
     }
+    int matched = 0;
+    for (int i = 0; i < pv.count; i++)
+        matched += slots[i] >= 0;
+    if (2 * matched < pv.count) /* tiles of a fused kernel, not yet normalised: no component of the graph */
+        pv.count = 0;
     for (int i = 0, next = 0; i < pv.count; i++) {
         while (slots[i] < 0 && next < rows * a->heads && used[next])
             next++;

@@ -28,11 +28,33 @@ struct builder {
     int sequences;
     int64_t *pads;                  /* [sequences] leading rows of the prompt that are padding */
     int npads;
+    bool continues;                 /* the current pass reads an older cache, as far as can be told without keys */
     int64_t past_keys;              /* cached rows after the pass before, 0: none */
     int64_t tokens_used;            /* of options->tokens */
+    struct pending *pending;        /* passes whose tokens are still to be recovered */
+    int npending, first_node;
+};
+
+#define MAX_BATCH 256
+#define OWN_VALUE 0.01 /* relative squared distance within which a context row is the token's own v (a bias may be missing) */
+
+struct pending {
+    int pass;        /* index in the trace */
+    double *rows;    /* [ntokens, width] what its first layer read */
+    int64_t width;
 };
 
 /* ---- sequences, tokens, positions ---- */
+
+static bool is_causal(const struct tt_graph *graph)
+{
+    for (int i = 0; i < tt_graph_nnodes(graph); i++) {
+        const struct tt_node *n = tt_graph_node(graph, i);
+        if (n->op && strcmp(n->op->name, "softmax") == 0)
+            return strcmp(tt_attributes_string(&n->attributes, "mask", "causal"), "causal") == 0;
+    }
+    return false;
+}
 
 static const struct tt_product *first_product(const struct builder *b, int pass)
 {
@@ -123,6 +145,50 @@ static struct sequence_rows rows_of(const struct builder *b, int sequence, int64
     return (struct sequence_rows){sequence * each + skipped, each - skipped, pad, keys - pad};
 }
 
+static void postpone(struct builder *b, int pass, int node, const double *rows, int64_t count, int64_t width)
+{
+    b->pending = tt_grow(b->pending, (size_t)b->npending + 1, sizeof *b->pending);
+    double *kept = tt_alloc_array((size_t)(count * width) + 1, sizeof *kept);
+    memcpy(kept, rows, (size_t)(count * width) * sizeof *kept);
+    b->pending[b->npending++] = (struct pending){pass, kept, width};
+    b->first_node = node;
+}
+
+/* All passes at once: the vocabulary is evaluated once. */
+static void recover_tokens(struct builder *b)
+{
+    struct tt_trace *trace = b->naming->trace;
+    int64_t total = 0, at = 0, width = b->npending ? b->pending[0].width : 0;
+    for (int i = 0; i < b->npending; i++)
+        total += trace->passes[b->pending[i].pass].inputs.ntokens;
+    double *rows = tt_alloc_array((size_t)(total * width) + 1, sizeof *rows), *margins = tt_alloc_array((size_t)total + 1, sizeof *margins);
+    int64_t *positions = tt_alloc_array((size_t)total + 1, sizeof *positions);
+    int32_t *tokens = tt_alloc_array((size_t)total + 1, sizeof *tokens);
+    for (int i = 0; i < b->npending; i++) {
+        const struct tt_pass_inputs *inputs = &trace->passes[b->pending[i].pass].inputs;
+        memcpy(rows + at * width, b->pending[i].rows, (size_t)(inputs->ntokens * width) * sizeof *rows);
+        memcpy(positions + at, inputs->positions, (size_t)inputs->ntokens * sizeof *positions);
+        at += inputs->ntokens;
+    }
+    bool known = total && tt_recover_tokens(b->graph, b->first_node, rows, total, positions, tokens, margins, NULL) == 0;
+    at = 0;
+    for (int i = 0; i < b->npending; i++) {
+        struct tt_trace_pass *pass = &trace->passes[b->pending[i].pass];
+        memcpy((int32_t *)pass->inputs.tokens, tokens + at, (size_t)pass->inputs.ntokens * sizeof *tokens);
+        pass->tokens_by = known ? TT_BY_VALUE : TT_BY_NONE;
+        pass->tokens_margin = 2;
+        for (int64_t t = 0; t < pass->inputs.ntokens; t++)
+            pass->tokens_margin = fmin(pass->tokens_margin, margins[at + t]);
+        at += pass->inputs.ntokens;
+        free(b->pending[i].rows);
+    }
+    free(rows);
+    free(margins);
+    free(positions);
+    free(tokens);
+    free(b->pending);
+}
+
 static struct tt_trace_pass *add_pass(struct builder *b, int pass, int sequence, const struct sequence_rows *s,
                                       const double *first, int node, int64_t width)
 {
@@ -131,13 +197,10 @@ static struct tt_trace_pass *add_pass(struct builder *b, int pass, int sequence,
     int64_t *positions = tt_alloc_array((size_t)s->keys + 1, sizeof *positions);
     for (int64_t i = 0; i < s->keys; i++)
         positions[i] = i;
-    double margin = 0;
-    enum tt_evidence by = TT_BY_NONE;
     const int64_t *own = positions + (s->keys - s->count);
-    if (given_tokens(b, s->count, tokens))
-        by = TT_BY_NAME;
-    else if (first && !tt_recover_tokens(b->graph, node, first + s->first * width, s->count, own, tokens, &margin, NULL))
-        by = TT_BY_VALUE;
+    bool given = given_tokens(b, s->count, tokens);
+    if (!given && first)
+        postpone(b, trace->npasses, node, first + s->first * width, s->count, width);
     struct tt_trace_pass *made = tt_trace_add_pass(
         trace, &(struct tt_pass_inputs){.ntokens = s->count, .tokens = tokens, .positions = own, .nkeys = s->keys,
                                         .key_positions = positions});
@@ -145,8 +208,7 @@ static struct tt_trace_pass *add_pass(struct builder *b, int pass, int sequence,
     made->sequence = sequence;
     made->continues = s->keys > s->count;
     made->phase = made->continues && s->count == 1 ? TT_DECODE : TT_PREFILL;
-    made->tokens_by = by;
-    made->tokens_margin = margin;
+    made->tokens_by = given ? TT_BY_NAME : TT_BY_NONE;
     const struct tt_product *p = first_product(b, pass);
     made->epoch = p ? p->call->epoch : 0;
     free(tokens);
@@ -304,33 +366,55 @@ static void observe_pass(struct builder *b, int group, struct tt_trace_pass *pas
 
 /* ---- passes ---- */
 
-/* In a causal model the first token of a prompt attends to itself alone, so its context is its own v: whether a pass
- * whose attention was not seen starts a prompt shows in its first row. */
-static bool starts_prompt(const struct builder *b, int pass)
+/* In a causal model the first token of a prompt attends to itself alone, so its context is its own v: in a pass whose
+ * attention was not seen, such rows are where sequences start. Fills `rows`, returns their number; -1: cannot be told. */
+static int prompt_starts(const struct builder *b, int pass, int64_t *rows, int most)
 {
     struct tt_attention nodes;
-    if (!tt_attention_nodes(b->graph, 0, &nodes))
-        return true;
+    if (!tt_attention_nodes(b->graph, 0, &nodes) || !is_causal(b->graph))
+        return -1;
     int v = tt_graph_node(b->graph, nodes.pv)->in[1];
     while (v >= 0 && !tt_group_find(&b->products, &b->groups, pass, v))
         v = tt_graph_node(b->graph, v)->nin ? tt_graph_node(b->graph, v)->in[0] : -1;
     const struct tt_product *written = v >= 0 ? tt_group_find(&b->products, &b->groups, pass, v) : NULL;
     const struct tt_product *read = tt_group_find(&b->products, &b->groups, pass, nodes.out);
-    double *values = written ? tt_side_read(b->capture, &written->y, written->rows, written->out) : NULL;
-    double *context = read ? tt_side_read(b->capture, &read->x, read->rows, read->in) : NULL;
-    double error = 0, size = 0;
+    double *values = written && written->rows == b->rows ? tt_side_read(b->capture, &written->y, written->rows, written->out) : NULL;
+    double *context = read && read->rows == b->rows ? tt_side_read(b->capture, &read->x, read->rows, read->in) : NULL;
     int64_t d = tt_graph_node(b->graph, nodes.pv)->axes[2], groups = written ? written->out / d : 0;
-    for (int64_t h = 0; values && context && groups && h < nodes.heads; h++) {
-        for (int64_t i = 0; i < d; i++) {
-            double own = values[h / (nodes.heads / groups) * d + i], seen = context[h * d + i];
-            error += (own - seen) * (own - seen);
-            size += own * own;
+    int found = values && context && groups ? 0 : -1;
+    for (int64_t r = 0; found >= 0 && r < b->rows; r++) {
+        double error = 0, size = 0;
+        for (int64_t h = 0; h < nodes.heads; h++) {
+            for (int64_t i = 0; i < d; i++) {
+                double own = values[r * written->out + h / (nodes.heads / groups) * d + i];
+                double seen = context[r * nodes.heads * d + h * d + i];
+                error += (own - seen) * (own - seen);
+                size += own * own;
+            }
         }
+        if (error < OWN_VALUE * size && found < most)
+            rows[found++] = r;
     }
-    bool known = values && context;
     free(values);
     free(context);
-    return !known || error < 0.05 * size; /* a bias on v that the product does not show yet is small */
+    return found;
+}
+
+/* Batches whose attention was not seen: as many sequences as rows that start one, each in its own share of the rows. */
+static bool find_sequences(struct builder *b, const int64_t *starts, int count)
+{
+    int64_t each = count > 0 && b->rows % count == 0 ? b->rows / count : 0;
+    for (int s = 0; s < count; s++)
+        if (!each || starts[s] / each != s)
+            return false;
+    if (count < 1)
+        return false;
+    free(b->pads);
+    b->sequences = b->npads = count;
+    b->pads = tt_alloc_array((size_t)count, sizeof *b->pads);
+    for (int s = 0; s < count; s++)
+        b->pads[s] = starts[s] - s * each;
+    return true;
 }
 
 /* Rows in the cache after this pass: seen in the products, else by how prompts and decoding follow each other. */
@@ -340,9 +424,19 @@ static int64_t keys_after(const struct builder *b, int pass)
     for (int layer = 0; layer < tt_graph_nlayers(b->graph); layer++)
         if (b->attention[layer].keys)
             return b->attention[layer].keys;
-    if (!b->past_keys)
-        return each;
-    return each == 1 || !starts_prompt(b, pass) ? b->past_keys + each : each;
+    return b->continues ? b->past_keys + each : each;
+}
+
+/* Sequences and continuation of a pass whose attention products were not seen. */
+static void guess_sequences(struct builder *b, int pass)
+{
+    int64_t starts[MAX_BATCH];
+    int count = b->rows > 1 ? prompt_starts(b, pass, starts, MAX_BATCH) : 0;
+    bool batch = b->npads > 0 && b->rows == b->npads; /* one more token for each sequence of the prompt */
+    b->sequences = batch ? b->npads : 1;
+    b->continues = b->past_keys > 0 && (b->rows == 1 || batch || count == 0);
+    if (!b->continues && !batch)
+        find_sequences(b, starts, count);
 }
 
 static void build_pass(struct builder *b, int pass)
@@ -356,9 +450,9 @@ static void build_pass(struct builder *b, int pass)
     find_attention(b, pass);
     const struct tt_attention *a = any_attention(b);
     if (!b->sequences)
-        b->sequences = b->npads > 0 && b->rows == b->npads ? b->npads : 1;
+        guess_sequences(b, pass);
     int64_t keys = keys_after(b, pass);
-    if (keys == b->rows / b->sequences)
+    if (a && keys == b->rows / b->sequences)
         find_padding(b, a);
     double *first = first_rows(b, pass, &node, &width);
     for (int sequence = 0; sequence < b->sequences; sequence++) {
@@ -471,6 +565,7 @@ struct tt_naming *tt_naming_new(const struct tt_capture *capture, struct tt_grap
         build_pass(&b, pass);
         list_attention(&b, pass);
     }
+    recover_tokens(&b);
     find_unit(b.naming->trace);
     mark_chunks(b.naming->trace);
     list_calls(&b);

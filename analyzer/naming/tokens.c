@@ -5,6 +5,7 @@
  */
 #include "naming/tokens.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "verify/evaluate.h"
 
 #define CHUNK 4096 /* ids evaluated at once */
+#define SHORT 64   /* candidates that are looked at again at their own position */
 
 static bool depends_on_position(const struct tt_graph *graph, int node)
 {
@@ -25,16 +27,13 @@ static bool depends_on_position(const struct tt_graph *graph, int node)
     return false;
 }
 
-/* [count, width] values of `node` for ids first … first+count-1, all at `position`. */
-static int candidates(struct tt_graph *graph, int node, int32_t first, int64_t count, int64_t position,
+/* [count, width] values of `node` for these ids, all at `position`. */
+static int candidates(struct tt_graph *graph, int node, const int32_t *ids, int64_t count, int64_t position,
                       struct tt_value *out, struct tt_error *error)
 {
-    int32_t *ids = tt_alloc_array((size_t)count, sizeof *ids);
     int64_t *positions = tt_alloc_array((size_t)count, sizeof *positions);
-    for (int64_t i = 0; i < count; i++) {
-        ids[i] = first + (int32_t)i;
+    for (int64_t i = 0; i < count; i++)
         positions[i] = position;
-    }
     struct tt_trace *trace = tt_trace_new(graph);
     tt_trace_add_pass(trace, &(struct tt_pass_inputs){.ntokens = count, .tokens = ids, .positions = positions,
                                                       .nkeys = count, .key_positions = positions});
@@ -43,65 +42,108 @@ static int candidates(struct tt_graph *graph, int node, int32_t first, int64_t c
     int failed = tt_evaluate(evaluator, node, NULL, NULL, out, error);
     tt_evaluator_free(evaluator);
     tt_trace_free(trace);
-    free(ids);
     free(positions);
     return failed;
 }
 
-struct best {
-    double cosine, second;
-    int32_t id;
-};
-
-static void compare(const struct tt_value *values, const double *row, int32_t first, struct best *best)
+static void normalise(double *rows, int64_t count, int64_t width)
 {
-    int64_t width = tt_value_width(values);
-    for (int64_t r = 0; r < tt_value_rows(values); r++) {
-        const double *v = values->v + r * width;
-        double xy = 0, xx = 0, yy = 0;
-        for (int64_t i = 0; i < width; i++) {
-            xy += v[i] * row[i];
-            xx += v[i] * v[i];
-            yy += row[i] * row[i];
-        }
-        double cosine = xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
-        if (cosine > best->cosine) {
-            best->second = best->cosine;
-            best->cosine = cosine;
-            best->id = first + (int32_t)r;
-        } else if (cosine > best->second) {
-            best->second = cosine;
-        }
+    for (int64_t r = 0; r < count; r++) {
+        double size = 0;
+        for (int64_t i = 0; i < width; i++)
+            size += rows[r * width + i] * rows[r * width + i];
+        for (int64_t i = 0; i < width && size > 0; i++)
+            rows[r * width + i] /= sqrt(size);
     }
 }
 
+struct best { /* of one row, largest cosine first */
+    int count;
+    double cosine[SHORT];
+    int32_t id[SHORT];
+};
+
+static void insert(struct best *best, int32_t id, double cosine)
+{
+    if (best->count == SHORT && !(cosine > best->cosine[SHORT - 1]))
+        return;
+    int at = best->count < SHORT ? best->count++ : SHORT - 1;
+    for (; at > 0 && cosine > best->cosine[at - 1]; at--) {
+        best->cosine[at] = best->cosine[at - 1];
+        best->id[at] = best->id[at - 1];
+    }
+    best->cosine[at] = cosine;
+    best->id[at] = id;
+}
+
+/* Cosines of `rows` with one chunk of candidates. */
+static void compare(const double *rows, int64_t nrows, int64_t width, struct tt_value *values, const int32_t *ids,
+                    struct best *best)
+{
+    int64_t count = tt_value_count(values) / width;
+    double *cosines = tt_alloc_array((size_t)(nrows * count), sizeof *cosines);
+    normalise(values->v, count, width);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)nrows, (int)count, (int)width, 1, rows, (int)width, values->v,
+                (int)width, 0, cosines, (int)count);
+    for (int64_t r = 0; r < nrows; r++)
+        for (int64_t i = 0; i < count; i++)
+            insert(&best[r], ids[i], cosines[r * count + i]);
+    free(cosines);
+}
+
+/* All ids at one position. */
+static int search(struct tt_graph *graph, int node, int64_t vocabulary, const double *rows, int64_t nrows, int64_t width,
+                  int64_t position, struct best *best, struct tt_error *error)
+{
+    int32_t ids[CHUNK];
+    for (int64_t first = 0; first < vocabulary; first += CHUNK) {
+        int64_t count = vocabulary - first < CHUNK ? vocabulary - first : CHUNK;
+        struct tt_value values = {0};
+        for (int64_t i = 0; i < count; i++)
+            ids[i] = (int32_t)(first + i);
+        if (candidates(graph, node, ids, count, position, &values, error))
+            return -1;
+        compare(rows, nrows, width, &values, ids, best);
+        tt_value_free(&values);
+    }
+    return 0;
+}
+
+/* The short list of one row again, at the row's own position. */
+static int refine(struct tt_graph *graph, int node, const double *row, int64_t width, int64_t position, struct best *best,
+                  struct tt_error *error)
+{
+    struct best again = {0};
+    struct tt_value values = {0};
+    if (candidates(graph, node, best->id, best->count, position, &values, error))
+        return -1;
+    compare(row, 1, width, &values, best->id, &again);
+    tt_value_free(&values);
+    *best = again;
+    return 0;
+}
+
 int tt_recover_tokens(struct tt_graph *graph, int node, const double *rows, int64_t ntokens, const int64_t *positions,
-                      int32_t *tokens, double *margin, struct tt_error *error)
+                      int32_t *tokens, double *margins, struct tt_error *error)
 {
     double vocabulary = 0;
     bool positional = depends_on_position(graph, node);
+    if (!tt_graph_config(graph, "vocab", &vocabulary) || tt_graph_node(graph, node)->rank != 2)
+        return tt_fail(error, TT_EINPUT, "the model's first value is no row a token; give the ids with --tokens");
+    int64_t width = tt_graph_node(graph, node)->axes[1];
     struct best *best = tt_alloc_array((size_t)ntokens + 1, sizeof *best);
-    int failed = tt_graph_config(graph, "vocab", &vocabulary) ? 0 : tt_fail(error, TT_EINPUT, "the model has no vocabulary");
-    for (int64_t t = 0; t < ntokens; t++)
-        best[t] = (struct best){-2, -2, 0};
-    for (int64_t first = 0; first < (int64_t)vocabulary && !failed; first += CHUNK) {
-        int64_t count = (int64_t)vocabulary - first < CHUNK ? (int64_t)vocabulary - first : CHUNK;
-        struct tt_value values = {0};
-        for (int64_t t = 0; t < ntokens && !failed; t++) {
-            if (t == 0 || positional) {
-                tt_value_free(&values);
-                failed = candidates(graph, node, (int32_t)first, count, positions[t], &values, error);
-            }
-            if (!failed)
-                compare(&values, rows + t * tt_value_width(&values), (int32_t)first, &best[t]);
-        }
-        tt_value_free(&values);
-    }
-    *margin = 2;
-    for (int64_t t = 0; t < ntokens; t++) {
-        tokens[t] = best[t].id;
-        *margin = fmin(*margin, best[t].cosine - best[t].second);
+    double *unit = tt_alloc_array((size_t)(ntokens * width) + 1, sizeof *unit);
+    for (int64_t i = 0; i < ntokens * width; i++)
+        unit[i] = isfinite(rows[i]) ? rows[i] : 0;
+    normalise(unit, ntokens, width);
+    int failed = search(graph, node, (int64_t)vocabulary, unit, ntokens, width, ntokens ? positions[0] : 0, best, error);
+    for (int64_t t = 0; t < ntokens && !failed; t++) {
+        if (positional && positions[t] != positions[0])
+            failed = refine(graph, node, unit + t * width, width, positions[t], &best[t], error);
+        tokens[t] = best[t].id[0];
+        margins[t] = best[t].count > 1 ? best[t].cosine[0] - best[t].cosine[1] : 2;
     }
     free(best);
+    free(unit);
     return failed;
 }

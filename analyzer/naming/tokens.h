@@ -8,9 +8,9 @@
 
 #include "verify/trace.h"
 
-/* `node`: the earliest value seen (attn_norm of layer 0, say); `rows` [ntokens, width] its values. Fills `tokens` [ntokens] and
- * *margin, the smallest lead of a winner's cosine over the runner-up's. 0 or -1 with *error. */
+/* `node`: the earliest value seen (attn_norm of layer 0, say); `rows` [ntokens, width] its values, of any number of passes.
+ * Fills `tokens` [ntokens] and `margins` [ntokens], the winner's lead in cosine over the runner-up. 0 or -1 with *error. */
 int tt_recover_tokens(struct tt_graph *graph, int node, const double *rows, int64_t ntokens, const int64_t *positions,
-                      int32_t *tokens, double *margin, struct tt_error *error);
+                      int32_t *tokens, double *margins, struct tt_error *error);
 
 #endif
