@@ -66,6 +66,16 @@ static bool identify(const char *path, uint64_t inode, struct tt_file_identity *
     return true;
 }
 
+static bool is_elf(const char *path)
+{
+    char start[4] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool elf = fd >= 0 && read(fd, start, sizeof start) == (ssize_t)sizeof start && memcmp(start, "\177ELF", 4) == 0;
+    if (fd >= 0)
+        close(fd);
+    return elf;
+}
+
 /* Index of the file, -1 when there is no memory for it. Entries are never removed: the log names them. */
 static int find_file(struct tt_maps *maps, const char *path, uint64_t inode)
 {
@@ -73,7 +83,7 @@ static int find_file(struct tt_maps *maps, const char *path, uint64_t inode)
     for (uint32_t i = maps->nfiles; i-- > 0;) /* mappings of one file come together */
         if (maps->files[i].identity.inode == inode && strcmp(maps->files[i].path, path) == 0)
             return (int)i;
-    bool usable = identify(path, inode, &identity);
+    bool usable = identify(path, inode, &identity), program = usable && is_elf(path);
     struct tt_mapped_file *files = realloc(maps->files, (maps->nfiles + 1) * sizeof *files);
     char *copy = strdup(path);
     if (files)
@@ -82,7 +92,8 @@ static int find_file(struct tt_maps *maps, const char *path, uint64_t inode)
         free(copy);
         return -1;
     }
-    files[maps->nfiles] = (struct tt_mapped_file){.path = copy, .identity = identity, .usable = usable};
+    files[maps->nfiles] = (struct tt_mapped_file){.path = copy, .identity = identity,
+                                                  .usable = usable, .program = program};
     return (int)maps->nfiles++;
 }
 
@@ -165,7 +176,8 @@ bool tt_maps_find(const struct tt_maps *maps, uint64_t start, uint64_t nbytes, s
         found->shared |= range->shared;
         at = range->end;
     }
-    if (found->file >= 0 && !maps->files[found->file].usable)
+    const struct tt_mapped_file *file = found->file >= 0 ? &maps->files[found->file] : NULL;
+    if (file && (!file->usable || (file->program && found->writable)))
         found->file = -1;
     return true;
 }
@@ -206,11 +218,6 @@ static bool same_sample(const struct tt_layout *layout, const uint8_t *low, cons
     return true;
 }
 
-static bool is_elf(const uint8_t *copy)
-{
-    return memcmp(copy, "\177ELF", 4) == 0;
-}
-
 bool tt_maps_compare(const struct tt_mapped_file *file, uint64_t offset, const struct tt_layout *layout,
                      const uint8_t *low, bool full)
 {
@@ -224,8 +231,7 @@ bool tt_maps_compare(const struct tt_mapped_file *file, uint64_t offset, const s
         size >= 4 && offset <= size && layout->span <= size - offset) {
         const uint8_t *copy = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
         if (copy != MAP_FAILED) {
-            full |= is_elf(copy); /* relocated pages are read-only but differ from the file */
-            if (full) {
+            if (full || file->program) { /* relocated pages are read-only but differ from the file */
                 struct tt_digest ours = tt_digest_lines(layout, low, 0, layout->lines);
                 struct tt_digest theirs = tt_digest_lines(layout, copy + offset, 0, layout->lines);
                 same = memcmp(&ours, &theirs, sizeof ours) == 0;

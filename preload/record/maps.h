@@ -19,6 +19,7 @@ struct tt_mapped_file {
     char *path;
     struct tt_file_identity identity;
     bool usable;       /* a regular file that is still what the mapping shows */
+    bool program;      /* an ELF file: what it maps writable are variables, not a model */
     uint64_t recorded; /* mapping id in the log, 0: not yet written */
 };
 
@@ -38,7 +39,7 @@ struct tt_maps {
 
 struct tt_found { /* answer for one range of addresses */
     bool readable;
-    int file;        /* index, -1: not a file, or one that cannot be referred to */
+    int file;        /* index, -1: not a file, or one that cannot be referred to, or a program's variables */
     uint64_t offset; /* of the range's start in that file */
     bool writable, shared;
 };
