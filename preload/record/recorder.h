@@ -106,6 +106,9 @@ void tt_recorder_append_own(struct tt_recorder *recorder); /* own_record; lock h
 void tt_recorder_lose(struct tt_recorder *recorder, const char *what, const char *detail, uint64_t bytes,
                       bool locked);
 
+/* create.c; lock held. 0 or -errno */
+int tt_recorder_create(struct tt_recorder *recorder);
+
 /* manifest.c; lock held */
 int tt_manifest_write(struct tt_recorder *recorder, bool finished);
 
