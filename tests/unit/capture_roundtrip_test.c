@@ -276,6 +276,40 @@ static void test_files(void)
     tt_capture_close(capture);
 }
 
+/* A pass over two weights of a file, the first one used token by token, is one epoch. */
+static void test_epochs(void)
+{
+    enum { COUNT = 4096 };
+    static float data[COUNT];
+    char path[300];
+    fill(data, COUNT, 5);
+    snprintf(path, sizeof path, "%s/epochs.bin", parent);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    CHECK(write(fd, data, sizeof data) == sizeof data);
+    float *weights = mmap(NULL, sizeof data, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    struct tt_recorder *recorder = open_recorder("epochs", (struct tt_recorder_options){0});
+    for (int pass = 0; pass < 12; pass++) {
+        for (int token = 0; token < 4; token++)
+            record(recorder, "w", TT_BEFORE, (struct tt_tensor_view){TT_F32, 2, {16, 64}, {64, 1}, weights});
+        record(recorder, "v", TT_BEFORE, (struct tt_tensor_view){TT_F32, 2, {16, 64}, {64, 1}, weights + 1024});
+        data[0] = (float)pass;
+        record(recorder, "x", TT_BEFORE, (struct tt_tensor_view){TT_F32, 1, {64}, {1}, data});
+    }
+    tt_recorder_close(recorder);
+    struct tt_capture *capture = read_back("epochs");
+    CHECK(tt_capture_ncalls(capture) == 72);
+    for (size_t pass = 0; pass < 12; pass++) {
+        const struct tt_operand *operand = operand_of(capture, pass * 6 + 5, "x");
+        bool kept = pass < 5 || pass == 8;
+        CHECK(tt_capture_call(capture, pass * 6 + 5)->epoch == pass);
+        CHECK(operand->kept == (kept ? TT_KEPT_DATA : TT_KEPT_HASH));
+    }
+    CHECK(tt_capture_nlosses(capture) == 1 && strcmp(tt_capture_loss(capture, 0)->what, "thinned") == 0 &&
+          tt_capture_loss(capture, 0)->count == 6);
+    tt_capture_close(capture);
+}
+
 /* Pointers that a broken engine may pass must not end it. */
 static void test_unreadable(void)
 {
@@ -457,6 +491,7 @@ int main(void)
     test_statistics();
     test_growing();
     test_files();
+    test_epochs();
     test_unreadable();
     test_budget();
     test_selection();
