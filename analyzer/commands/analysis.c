@@ -101,6 +101,8 @@ static int bind_opened(struct tt_context *context, struct tt_analysis *a)
             return 0;
         drop_model(a);
     }
+    if (!tried && a->model_optional)
+        return 0;
     return tried ? -1
                  : tt_fail(&context->error, TT_EINPUT,
                            "%s: the program had no GGUF or safetensors file open; give its model with --model",
@@ -134,9 +136,11 @@ int tt_analysis_report(struct tt_context *context, const struct tt_analysis *a, 
 {
     const cJSON *manifest = tt_capture_manifest(a->capture);
     const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "path"));
-    struct tt_verdict_view view = {.model = tt_model_path(a->model), .family = tt_graph_family(a->graph),
-                                   .path = path, .reference = reference, .note = a->trace->note,
-                                   .unnamed_calls = a->trace->unnamed_calls, .select = context->select,
+    struct tt_verdict_view view = {.model = a->model ? tt_model_path(a->model) : NULL,
+                                   .family = a->graph ? tt_graph_family(a->graph) : NULL,
+                                   .path = path, .reference = reference,
+                                   .note = a->trace ? a->trace->note : NULL,
+                                   .unnamed_calls = a->trace ? a->trace->unnamed_calls : 0, .select = context->select,
                                    .all_rows = tt_option_flag(context->options, "rows")};
     int status = tt_verdict_status(verdict, context->strict);
     if (status == 3)

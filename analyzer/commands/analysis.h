@@ -11,6 +11,7 @@
 #include "tensortap/reader.h"
 
 struct tt_analysis {
+    bool model_optional;           /* in: a capture without a model is opened with model, graph and trace NULL */
     struct tt_capture *capture;
     struct tt_model *model;
     struct tt_graph *graph;

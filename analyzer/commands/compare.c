@@ -86,7 +86,8 @@ static int run_compare(struct tt_context *context)
         status = is_array_file(path) ? open_arrays(context, path, &analysis, &reference)
                                      : open_capture(context, path, &analysis, &reference);
     if (!status) {
-        struct tt_verify_options options = {.stop_at_first = context->stop_at_first};
+        struct tt_verify_options options = {.stop_at_first = context->stop_at_first,
+                                            .capture = analysis.naming ? analysis.capture : NULL};
         struct tt_verdict *verdict = tt_verify(analysis.graph, analysis.trace, &options);
         status = tt_compare(analysis.graph, verdict, reference.trace, &context->error)
                      ? tt_analysis_report(context, &analysis, verdict, path)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "diagnose/hypotheses.h"
+#include "diagnose/weights.h"
 
 #define MAX_SPAN  512
 #define MAX_PAIRS 400 /* combinations tried when no single form fits */
@@ -149,6 +150,15 @@ static void blame(const struct tt_diagnosis *d, int node, struct tt_fault *fault
 static void accept(const struct tt_diagnosis *d, const struct tt_hypotheses *list, const struct tt_hypothesis *best,
                    struct tt_fault *fault)
 {
+/* What was read from the call leaves nothing to choose. */
+static void accept_operand(const struct tt_hypothesis *best, struct tt_fault *fault)
+{
+    fault->nties = 0;
+    fault->confidence = best->judged.chi2 <= TT_CHI2_PASS ? TT_CERTAIN : TT_LIKELY;
+    snprintf(fault->evidence, sizeof fault->evidence, "%s; with it the engine's numbers have chi2/N %.3g, with the file's %.3g",
+             best->evidence, best->judged.chi2, fault->chi2);
+}
+
     snprintf(fault->cause, sizeof fault->cause, "%s", best->cause);
     snprintf(fault->expected, sizeof fault->expected, "%s", best->expected);
     snprintf(fault->found, sizeof fault->found, "%s", best->found);
@@ -170,6 +180,10 @@ static void accept(const struct tt_diagnosis *d, const struct tt_hypotheses *lis
 
 static void give_up(const struct tt_diagnosis *d, const struct tt_hypotheses *list, const struct tt_hypothesis *best,
                     struct tt_fault *fault)
+    if (best->fault_class)
+        fault->fault_class = best->fault_class;
+    if (best->origin == TT_FROM_OPERAND)
+        accept_operand(best, fault);
 {
     snprintf(fault->cause, sizeof fault->cause, "unknown");
     fault->confidence = TT_UNSURE;
@@ -266,6 +280,7 @@ void tt_diagnose(const struct tt_diagnosis *d, const struct tt_observation *targ
 }
 
 const char *tt_explain_benign(const struct tt_diagnosis *d, const struct tt_observation *seen, struct tt_judgement *judged)
+    tt_weights_conclude(d, target, fault);
 {
     int nodes[MAX_SPAN];
     int n = tt_evaluator_span(d->evaluator, seen->node, nodes, MAX_SPAN);
@@ -288,5 +303,5 @@ const char *tt_explain_benign(const struct tt_diagnosis *d, const struct tt_obse
             }
         }
     }
-    return NULL;
+    return tt_weights_benign(d, seen, nodes, n, judged);
 }

@@ -8,6 +8,8 @@
 
 #include "verify/verdict.h"
 
+struct tt_weights;
+
 struct tt_diagnosis {
     struct tt_evaluator *evaluator;
     struct tt_graph *graph;
@@ -15,6 +17,7 @@ struct tt_diagnosis {
     const struct tt_trace_pass *pass;
     const struct tt_fault *known; /* faults named so far: their forms are tried first */
     int nknown;
+    struct tt_weights *weights;   /* looks at the operands of calls, NULL: there are none to look at */
     const uint8_t *confirmed;     /* [nodes] 1: lies in a span that was right in this pass */
 };
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diagnose/weights.h"
+
 #define MAX_RECOVERIES 8
 #define MAX_OTHER_WEIGHTS 64
 
@@ -203,7 +205,7 @@ static void add_known(const struct tt_diagnosis *d, int node, struct tt_hypothes
     for (int i = 0; i < d->nknown; i++) {
         const struct tt_fault *fault = &d->known[i];
         const struct tt_override *repair = fault->repair.count == 1 ? &fault->repair.items[0] : NULL;
-        if (!repair || repair->weight || repair->nin >= 0 || !same_kind(tt_graph_node(d->graph, repair->node), n))
+        if (!repair || repair->weight || repair->weight_value || repair->nin >= 0 || !same_kind(tt_graph_node(d->graph, repair->node), n))
             continue;
         struct tt_hypothesis *h = tt_hypotheses_add(out, node, TT_FROM_KNOWN, fault->cause);
         tt_overrides_copy(&h->overrides, &fault->repair);
@@ -322,6 +324,7 @@ void tt_hypotheses_collect(const struct tt_diagnosis *d, const struct tt_observa
     int reader = reader_with_forms(d, target);
     for (int i = 0; i < n; i++)
         add_known(d, nodes[i], out);
+    tt_hypotheses_of_weights(d, nodes, n, out);
     tt_hypotheses_listed(d, nodes, n, out);
     if (reader >= 0) {
         add_known(d, reader, out);

@@ -9,6 +9,7 @@
 
 enum tt_hypothesis_origin { /* simpler explanations first: they win ties */
     TT_FROM_KNOWN,     /* a fault already named, seen again */
+    TT_FROM_OPERAND,   /* read from a call's own operands and arguments: no guess */
     TT_FROM_VARIANT,   /* a listed wrong form */
     TT_FROM_REWRITE,   /* a listed wrong wiring */
     TT_FROM_RECOVERY,  /* parameters fitted by the op */
@@ -21,6 +22,8 @@ struct tt_hypothesis {
     enum tt_hypothesis_origin origin;
     char cause[48];
     char expected[64], found[64];
+    const char *fault_class; /* NULL: the cause's own */
+    char evidence[256];      /* what was seen, "": only that it fits */
     struct tt_overrides overrides;
     struct tt_judgement judged; /* of the target under it */
 };

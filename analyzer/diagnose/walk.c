@@ -13,6 +13,7 @@
 #include "diagnose/coverage.h"
 #include "diagnose/walk.h"
 
+#include "diagnose/weights.h"
 #define MAX_SPAN 512
 #define LINK_ROUNDING 0.18 /* variance of one rounding in (u·y)² */
 
@@ -23,6 +24,7 @@ struct walk {
     struct tt_evaluator *evaluator;
     struct tt_verdict *verdict;
     const struct tt_trace_pass *pass;
+    struct tt_weights *weights;
     uint8_t *confirmed; /* [nodes] part of a span that was right in this pass */
     uint8_t *doubtful;  /* [nodes] downstream of an unexplained fault through values nobody saw */
     uint8_t *covered;   /* [nodes] 1 judged as part of a span, 2 seen itself; this pass */
@@ -129,7 +131,7 @@ static bool any_doubtful(const struct walk *w, const int *span, int n)
 static struct tt_diagnosis diagnosis_of(const struct walk *w)
 {
     return (struct tt_diagnosis){.evaluator = w->evaluator, .graph = w->graph, .trace = w->trace, .pass = w->pass,
-                                 .known = w->verdict->faults, .nknown = w->verdict->nfaults,
+                                 .weights = w->weights, .known = w->verdict->faults, .nknown = w->verdict->nfaults,
                                  .confirmed = w->confirmed};
 }
 
@@ -219,6 +221,8 @@ static void name_broken_link(struct walk *w, const struct tt_observation *o, con
              tt_node_address(source).text);
     add_fault(w, &fault);
     w->stop = w->options->stop_at_first;
+    struct tt_diagnosis d = diagnosis_of(w);
+    tt_weights_conclude(&d, o, &fault);
 }
 
 static void judge_edge(struct walk *w, const struct tt_observation *o)
@@ -295,6 +299,7 @@ struct tt_verdict *tt_verify(struct tt_graph *graph, const struct tt_trace *trac
     w.confirmed = tt_alloc(nodes);
     w.doubtful = tt_alloc(nodes);
     w.covered = tt_alloc(nodes);
+    w.weights = tt_weights_new(options->capture, graph);
     struct tt_progress progress = tt_progress_begin("verifying", (uint64_t)trace->npasses);
     for (int i = 0; i < trace->npasses && !w.stop; i++) {
         walk_pass(&w, i);
@@ -310,3 +315,4 @@ struct tt_verdict *tt_verify(struct tt_graph *graph, const struct tt_trace *trac
     free(w.covered);
     return w.verdict;
 }
+    tt_weights_free(w.weights);

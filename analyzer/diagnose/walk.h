@@ -8,6 +8,7 @@
 #include "verify/verdict.h"
 
 struct tt_verify_options {
+    const struct tt_capture *capture; /* whose calls the trace's observations name, NULL: none */
     bool stop_at_first;
 };
 

@@ -13,7 +13,7 @@
 #include "model/half.h"
 
 #define BLOCK    32
-#define EVERY    0.99 /* part of the elements that a type reproduces: quantisers differ in ties */
+#define EVERY    0.99 /* part of the elements that a block type reproduces: quantisers differ in ties */
 #define COARSEST 0.05 /* NMSE that some quantiser may leave in a tensor */
 #define UNEVEN   6.0  /* times that, in any single row or column */
 #define SPIKE    12.0 /* times the rms of the error, in any single element */
@@ -33,6 +33,12 @@ static void round_bf16(const double *from, int64_t n, double *to)
 {
     for (int64_t i = 0; i < n; i++)
         to[i] = (double)tt_bf16_to_f32(tt_f32_to_bf16((float)from[i]));
+}
+
+static void cut_bf16(const double *from, int64_t n, double *to)
+{
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (double)tt_float_of_bits(tt_bits_of_float((float)from[i]) & 0xffff0000u);
 }
 
 static double largest(const double *v, int64_t n)
@@ -87,11 +93,11 @@ static void round_int8(const double *from, int64_t n, double *to)
 static const struct type {
     const char *form;
     void (*round)(const double *from, int64_t n, double *to);
-    int64_t block; /* 0: the row */
+    int64_t block; /* 1: each element alone, 0: the row */
 } types[] = {
-    {"weight as bf16", round_bf16, BLOCK}, {"weight as f16", round_f16, BLOCK},   {"weight as q8_0", round_q8_0, BLOCK},
-    {"weight as q4_0", round_q4_0, BLOCK}, {"weight as q4_1", round_q4_1, BLOCK}, {"weight as q5_0", round_q5_0, BLOCK},
-    {"weight as int8 by row", round_int8, 0},
+    {"weight as bf16", round_bf16, 1},     {"weight as bf16, cut off", cut_bf16, 1}, {"weight as f16", round_f16, 1},
+    {"weight as q8_0", round_q8_0, BLOCK}, {"weight as q4_0", round_q4_0, BLOCK},    {"weight as q4_1", round_q4_1, BLOCK},
+    {"weight as q5_0", round_q5_0, BLOCK}, {"weight as int8 by row", round_int8, 0},
 };
 
 struct errors { /* of the used numbers against the file's */
@@ -140,42 +146,61 @@ static bool close_everywhere(const struct tt_weight_pair *p, double *nmse)
     return close;
 }
 
-static int64_t reproduced(const double *used, const double *rounded, const double *file, int64_t n)
+static bool alike(double a, double b, double scale)
 {
-    int64_t same = 0;
-    double scale = fabs(largest(file, n));
-    for (int64_t i = 0; i < n; i++)
-        same += fabs(used[i] - rounded[i]) <= 2e-6 * (fabs(rounded[i]) + scale);
-    return same;
+    return fabs(a - b) <= 2e-6 * (fabs(b) + scale);
 }
 
+struct agreement {
+    int64_t changed, missed; /* elements that are not the file's; of them, not the type's either */
+    bool far;                /* one of those is no rounding at all */
+};
+
+static void compare_block(const double *used, const double *rounded, const double *file, int64_t n, struct agreement *a)
+{
+    double scale = fabs(largest(file, n));
+    for (int64_t i = 0; i < n; i++) {
+        bool changed = !alike(used[i], file[i], 0), missed = changed && !alike(used[i], rounded[i], scale);
+        a->changed += changed;
+        a->missed += missed;
+        a->far = a->far || (missed && !(fabs(used[i] - file[i]) <= scale / 4));
+    }
+}
+
+/* Elements that the type leaves as they are say nothing: a file that has the type already would fit anything. */
 static bool fits_type(const struct tt_weight_pair *p, const struct type *type)
 {
-    int64_t block = type->block ? type->block : p->columns, wrong = 0, count = p->rows * p->columns;
+    int64_t block = type->block ? type->block : p->columns, count = p->rows * p->columns;
+    struct agreement a = {0};
     double *rounded = tt_alloc_array((size_t)block, sizeof *rounded);
-    if (type->block && type->round != round_f16 && type->round != round_bf16 && p->columns % block)
-        wrong = count; /* such a tensor cannot have the type */
-    for (int64_t at = 0; at < count && (double)wrong <= (1 - EVERY) * (double)count; at += block) {
-        int64_t n = count - at < block ? count - at : block;
-        type->round(p->file + at, n, rounded);
-        wrong += n - reproduced(p->used + at, rounded, p->file + at, n);
+    if (type->block > 1 && p->columns % block)
+        a.far = true; /* such a tensor cannot have the type */
+    for (int64_t at = 0; at < count && !a.far && a.missed <= count / 64; at += block) {
+        type->round(p->file + at, block, rounded);
+        compare_block(p->used + at, rounded, p->file + at, block, &a);
     }
     free(rounded);
-    return (double)wrong <= (1 - EVERY) * (double)count;
+    double most = type->block == 1 ? 0 : (1 - EVERY) * (double)a.changed;
+    return !a.far && a.changed && (double)a.missed <= most;
+}
+
+static const char *type_of(const struct tt_weight_pair *p)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (fits_type(p, &types[i]))
+            return types[i].form;
+    return NULL;
 }
 
 bool tt_weight_rounded(const struct tt_weight_pair *p, struct tt_weight_form *form)
 {
-    double nmse;
-    if (!close_everywhere(p, &nmse))
+    double nmse = 0;
+    bool close = close_everywhere(p, &nmse);
+    form->benign = type_of(p);
+    if (!form->benign && close)
+        form->benign = "weight quantised";
+    if (!form->benign)
         return false;
-    form->benign = "weight quantised";
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (!fits_type(p, &types[i]))
-            continue;
-        form->benign = types[i].form;
-        break;
-    }
     snprintf(form->found, sizeof form->found, "%s", form->benign);
     snprintf(form->text, sizeof form->text, "the file's, rounded (%s, NMSE %.2g)", form->benign, nmse);
     return true;

@@ -12,8 +12,8 @@
 #include "verify/verdict.h"
 
 struct tt_verdict_view {
-    const char *model;     /* path */
-    const char *family;
+    const char *model;     /* path, NULL: none */
+    const char *family;    /* NULL: none */
     const char *path;      /* "unaltered" or what had to be altered */
     const char *reference; /* compared with, NULL: none */
     const char *note;      /* one line about naming, NULL or "" */
@@ -22,8 +22,12 @@ struct tt_verdict_view {
     bool all_rows;
 };
 
+/* `graph` NULL: a capture without a model, whose verdict is about calls alone. */
 cJSON *tt_verdict_json(const struct tt_verdict *verdict, const struct tt_graph *graph, const struct tt_verdict_view *view);
 void tt_verdict_print(const struct tt_verdict *verdict, const struct tt_graph *graph, const struct tt_verdict_view *view,
                       const struct tt_term *term);
+
+/* Calls that no component names: a line for each routine. */
+void tt_print_calls(const struct tt_verdict *verdict, const struct tt_term *term);
 
 #endif

@@ -34,6 +34,14 @@ static void add_layer(cJSON *object, int layer)
         cJSON_AddNumberToObject(object, "layer", layer);
 }
 
+static void add_pass(cJSON *object, int pass)
+{
+    if (pass < 0)
+        cJSON_AddNullToObject(object, "pass");
+    else
+        cJSON_AddNumberToObject(object, "pass", pass);
+}
+
 static const char *axis_name(const struct tt_node *node, int axis)
 {
     if (node->axes[axis] == TT_AXIS_TOKEN)
@@ -43,12 +51,19 @@ static const char *axis_name(const struct tt_node *node, int axis)
     return axis + 1 == node->rank ? "channel" : axis == 1 && node->rank == 3 ? "head" : "row";
 }
 
+/* Of the result of a call that no component names. */
+static const char *call_axis_name(int rank, int axis)
+{
+    return axis + 1 == rank ? (rank > 1 ? "column" : "element") : axis + 2 == rank ? "row" : "batch";
+}
+
+/* `node` NULL: a call's result */
 static void add_place(cJSON *object, const struct tt_node *node, int rank, const int64_t *at)
 {
     cJSON *place = cJSON_AddObjectToObject(object, "at");
     cJSON *axes = cJSON_AddArrayToObject(place, "axes");
-    for (int i = 0; i < rank && i < node->rank; i++)
-        cJSON_AddItemToArray(axes, cJSON_CreateString(axis_name(node, i)));
+    for (int i = 0; i < rank && (!node || i < node->rank); i++)
+        cJSON_AddItemToArray(axes, cJSON_CreateString(node ? axis_name(node, i) : call_axis_name(rank, i)));
     tt_json_add_shape(place, "index", at, rank);
 }
 
@@ -68,7 +83,10 @@ static void add_extent(cJSON *json, const struct tt_fault *fault)
     cJSON *components = cJSON_AddArrayToObject(extent, "components");
     for (int i = 0; i < fault->ncomponents; i++)
         cJSON_AddItemToArray(components, cJSON_CreateString(fault->components[i]));
-    snprintf(pattern, sizeof pattern, "%d place%s: %d layer%s, %d pass%s", fault->times, fault->times == 1 ? "" : "s",
+    if (fault->node < 0)
+        snprintf(pattern, sizeof pattern, "%d call%s", fault->times, fault->times == 1 ? "" : "s");
+    else
+        snprintf(pattern, sizeof pattern, "%d place%s: %d layer%s, %d pass%s", fault->times, fault->times == 1 ? "" : "s",
              fault->nlayers, fault->nlayers == 1 ? "" : "s", fault->npasses, fault->npasses == 1 ? "" : "es");
     cJSON_AddStringToObject(extent, "pattern", pattern);
 }
@@ -76,11 +94,15 @@ static void add_extent(cJSON *json, const struct tt_fault *fault)
 static cJSON *fault_json(const struct tt_fault *fault, const struct tt_graph *graph)
 {
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddNumberToObject(json, "pass", fault->pass);
+    add_pass(json, fault->pass);
     if (fault->sequence)
         cJSON_AddNumberToObject(json, "sequence", fault->sequence);
     add_layer(json, fault->layer);
-    cJSON_AddStringToObject(json, "component", fault->component);
+    add_text_or_null(json, "component", fault->node < 0 ? NULL : fault->component);
+    if (fault->call)
+        tt_json_add_u64(json, "call", fault->call);
+    if (fault->routine)
+        cJSON_AddStringToObject(json, "routine", fault->routine);
     cJSON_AddStringToObject(json, "status", tt_outcome_name(fault->status));
     cJSON_AddStringToObject(json, "class", fault->fault_class);
     cJSON_AddStringToObject(json, "side", fault->side);
@@ -102,7 +124,7 @@ static cJSON *fault_json(const struct tt_fault *fault, const struct tt_graph *gr
     }
     add_text_or_null(json, "span", fault->span);
     add_extent(json, fault);
-    add_place(json, tt_graph_node(graph, fault->node), fault->rank, fault->judged.at);
+    add_place(json, fault->node < 0 ? NULL : tt_graph_node(graph, fault->node), fault->rank, fault->judged.at);
     add_text_or_null(json, "link", fault->link);
     add_text_or_null(json, "where", fault->where);
     add_text_or_null(json, "evidence", fault->evidence);
@@ -113,11 +135,16 @@ static cJSON *row_json(const struct tt_row *row, const struct tt_graph *graph)
 {
     cJSON *json = cJSON_CreateObject();
     const struct tt_judgement *j = &row->judged;
-    cJSON_AddNumberToObject(json, "pass", row->pass);
+    add_pass(json, row->pass);
     if (row->sequence)
         cJSON_AddNumberToObject(json, "sequence", row->sequence);
     add_layer(json, row->layer);
-    cJSON_AddStringToObject(json, "component", row->component);
+    add_text_or_null(json, "component", row->op ? NULL : row->component);
+    if (row->op) {
+        tt_json_add_u64(json, "call", row->call);
+        cJSON_AddStringToObject(json, "op", row->op);
+        add_text_or_null(json, "routine", row->routine);
+    }
     cJSON_AddStringToObject(json, "operand", row->operand);
     if (row->reader)
         cJSON_AddStringToObject(json, "reader", row->reader);
@@ -133,7 +160,7 @@ static cJSON *row_json(const struct tt_row *row, const struct tt_graph *graph)
         tt_json_add_number(json, "floor", j->floor);
         tt_json_add_number(json, "cosine", j->cosine);
         tt_json_add_number(json, "max_abs", j->max_abs);
-        add_place(json, tt_graph_node(graph, row->node), row->rank, j->at);
+        add_place(json, row->node < 0 ? NULL : tt_graph_node(graph, row->node), row->rank, j->at);
     }
     if (row->compared) {
         cJSON *reference = cJSON_AddObjectToObject(json, "reference");
@@ -166,6 +193,8 @@ static void add_coverage(cJSON *json, const struct tt_verdict *v, const struct t
     cJSON_AddNumberToObject(coverage, "components", c->components);
     cJSON_AddNumberToObject(coverage, "covered", c->covered);
     cJSON_AddNumberToObject(coverage, "alone", c->alone);
+    cJSON_AddNumberToObject(coverage, "calls", v->calls.seen);
+    cJSON_AddNumberToObject(coverage, "calls_measured", v->calls.measured);
     cJSON_AddNumberToObject(coverage, "causes", v->causes_total);
     cJSON_AddNumberToObject(coverage, "causes_visible", v->causes_visible);
     cJSON *list = cJSON_AddArrayToObject(coverage, "unmeasured");
@@ -177,11 +206,11 @@ static void add_preflight(cJSON *json, const struct tt_verdict *v, const struct 
 {
     cJSON *preflight = cJSON_AddObjectToObject(json, "preflight");
     const struct tt_trace *trace = v->trace;
-    cJSON_AddNumberToObject(preflight, "passes", trace->npasses ? trace->passes[trace->npasses - 1].pass + 1 : 0);
+    cJSON_AddNumberToObject(preflight, "passes", trace && trace->npasses ? trace->passes[trace->npasses - 1].pass + 1 : 0);
     cJSON_AddNumberToObject(preflight, "unnamed_calls", view->unnamed_calls);
     add_text_or_null(preflight, "note", view->note);
     cJSON *inputs = cJSON_AddArrayToObject(preflight, "inputs");
-    for (int i = 0; i < trace->npasses; i++) {
+    for (int i = 0; trace && i < trace->npasses; i++) {
         const struct tt_trace_pass *pass = &trace->passes[i];
         cJSON *one = cJSON_CreateObject();
         cJSON_AddNumberToObject(one, "pass", pass->pass);

@@ -22,8 +22,12 @@ static enum tt_style style_of(const char *overall)
 static void print_headline(const struct tt_verdict *v, const struct tt_verdict_view *view, const struct tt_term *term)
 {
     const struct tt_coverage *c = &v->coverage;
-    fprintf(term->out, "%s%s%s   components %d/%d", tt_style_begin(term, style_of(v->overall)), v->overall,
-            tt_style_end(term, style_of(v->overall)), c->covered, c->components);
+    fprintf(term->out, "%s%s%s   ", tt_style_begin(term, style_of(v->overall)), v->overall,
+            tt_style_end(term, style_of(v->overall)));
+    if (v->trace)
+        fprintf(term->out, "components %d/%d", c->covered, c->components);
+    else
+        fprintf(term->out, "calls %d/%d", v->calls.measured, v->calls.seen);
     if (v->causes_total)
         fprintf(term->out, ", causes visible on this prompt %d/%d", v->causes_visible, v->causes_total);
     if (view->path && strcmp(view->path, "unaltered") != 0)
@@ -135,6 +139,10 @@ static void print_list(const struct tt_term *term, const char *what, const int *
 static void print_extent(const struct tt_fault *f, const struct tt_term *term)
 {
     tt_fact_begin(term, "extent");
+    if (f->node < 0) {
+        fprintf(term->out, "%s\n", tt_plural((uint64_t)f->times, "call").text);
+        return;
+    }
     if (f->nlayers && f->layers[0] >= 0)
         print_list(term, "layers", f->layers, f->nlayers);
     print_list(term, f->nlayers && f->layers[0] >= 0 ? "; passes" : "passes", f->passes, f->npasses);
@@ -153,7 +161,9 @@ static void print_numbers(const struct tt_fault *f, const struct tt_term *term)
 static void print_fault(const struct tt_fault *f, int number, const struct tt_term *term)
 {
     char where[128];
-    if (f->layer < 0)
+    if (f->node < 0)
+        snprintf(where, sizeof where, "%.100s", f->where);
+    else if (f->layer < 0)
         snprintf(where, sizeof where, "p%d/%s", f->pass, f->component);
     else
         snprintf(where, sizeof where, "p%d/L%d.%s", f->pass, f->layer, f->component);
@@ -176,7 +186,7 @@ static void print_fault(const struct tt_fault *f, int number, const struct tt_te
     print_extent(f, term);
     if (isfinite(f->runner_up_chi2) && f->runner_up[0])
         tt_fact(term, "next best", "%s, chi2/N %s", f->runner_up, tt_real(f->runner_up_chi2).text);
-    if (f->where[0])
+    if (f->where[0] && f->node >= 0)
         tt_fact(term, "where", "%s", f->where);
 }
 
@@ -214,7 +224,9 @@ static void print_rows(const struct tt_verdict *v, const struct tt_verdict_view 
     struct tt_sheet *sheet = tt_sheet_new(columns, sizeof columns / sizeof *columns);
     for (int i = 0; i < v->nrows; i++) {
         const struct tt_row *r = &v->rows[i];
-        if (r->layer < 0)
+        if (r->op)
+            tt_sheet_cell(sheet, "call %llu %s", (unsigned long long)r->call, r->routine ? r->routine : r->op);
+        else if (r->layer < 0)
             tt_sheet_cell(sheet, "p%d/%s%s%s", r->pass, r->component, r->reader ? " → " : "", r->reader ? r->reader : "");
         else
             tt_sheet_cell(sheet, "p%d/L%d.%s%s%s", r->pass, r->layer, r->component, r->reader ? " → " : "",
@@ -238,14 +250,19 @@ void tt_verdict_print(const struct tt_verdict *v, const struct tt_graph *graph, 
                       const struct tt_term *term)
 {
     print_headline(v, view, term);
-    tt_fact(term, "model", "%s (%s, %s)", view->model, view->family,
-            tt_plural((uint64_t)tt_graph_nlayers(graph), "layer").text);
+    if (graph)
+        tt_fact(term, "model", "%s (%s, %s)", view->model, view->family,
+                tt_plural((uint64_t)tt_graph_nlayers(graph), "layer").text);
+    else
+        tt_fact(term, "model", "none: each call is recomputed from its own operands, nothing is named");
     if (view->reference)
         tt_fact(term, "reference", "%s", view->reference);
     if (view->all_rows)
         print_rows(v, view, term);
-    else
+    else if (graph)
         print_ladder(v, graph, term);
+    if (v->calls.seen && !view->all_rows)
+        tt_print_calls(v, term);
     for (int i = 0; i < v->nfaults; i++)
         print_fault(&v->faults[i], i + 1, term);
     print_gaps(v, graph, view, term);

@@ -479,7 +479,9 @@ static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, s
     }
     for (int i = 0; i < TT_OP_MAX_WEIGHTS; i++) {
         const struct tt_model_tensor *tensor = override && override->weight && i == 0 ? override->weight : form->weight[i];
-        if (tensor && !(p->call.weight[i] = tt_graph_weight(e->graph, tensor, error)))
+        if (override && override->weight_value && i == 0)
+            p->call.weight[i] = override->weight_value;
+        else if (tensor && !(p->call.weight[i] = tt_graph_weight(e->graph, tensor, error)))
             return -1;
     }
     return 0;

@@ -21,6 +21,7 @@ struct tt_override {
     int in[TT_OP_MAX_INPUTS];
     int as;                   /* -1, or the node whose op and attributes are applied to the inputs */
     const struct tt_model_tensor *weight; /* NULL: stays; replaces weight 0 */
+    const struct tt_value *weight_value;  /* the same by its numbers, borrowed: must outlive the evaluator's use of it */
 };
 
 struct tt_overrides {

@@ -29,6 +29,8 @@ struct tt_row {
     bool in_span;             /* not seen itself, but part of a span that was judged */
     enum tt_evidence evidence;
     const char *transform;
+    uint64_t call;            /* rows of calls that no component names: node is -1, component "call" */
+    const char *op, *routine; /* of that call, NULL in rows of components */
     bool compared;            /* against a reference run: */
     double ref_nmse, ref_floor, ref_cosine, ref_max_abs;
 };
@@ -54,9 +56,12 @@ struct tt_fault {
     struct tt_judgement judged;
     int rank;                 /* of the value in which it shows */
     char link[160];           /* for broken links: what should have been read and what was */
+    uint64_t call;            /* in which it shows, 0: none */
+    const char *routine;      /* of a call that no component names (node is -1), else NULL */
     char where[160];
     char evidence[400];
-    struct tt_overrides repair; /* graph under which the engine's numbers are right */
+    bool explained;             /* a form was found under which the engine's numbers are right */
+    struct tt_overrides repair; /* graph under which the engine's numbers are right; weight values are gone after the walk */
     /* extent: the same cause elsewhere */
     int *layers, nlayers;     /* distinct, ascending */
     int *passes, npasses;
@@ -77,6 +82,9 @@ struct tt_verdict {
         int nunmeasured;
         bool prefill, decode, decoded;  /* a complete prefill / decode pass was measured; the engine decoded at all */
     } coverage;
+    struct tt_call_coverage {
+        int seen, measured;   /* calls without a component that could be recomputed, and that were */
+    } calls;
     const char *overall;      /* "match" "mismatch" "partial" "unmeasured" */
     int causes_visible, causes_total;
     struct tt_unobservable {
