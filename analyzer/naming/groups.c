@@ -118,6 +118,24 @@ static void distrust(const struct tt_graph *graph, struct tt_products *products)
     free(labelled);
 }
 
+/* A weight does not multiply the same operand twice: one of two such neighbours, which read what all between them read,
+ * holds the other's content. Which one, their order tells when both labels are dropped. */
+static void distrust_repeats(struct tt_products *products)
+{
+    for (size_t i = 0; i < products->count; i++) {
+        struct tt_product *here = &products->items[i];
+        for (size_t j = i; here->ncandidates == 1 && j-- > 0;) {
+            struct tt_product *before = &products->items[j];
+            if (before->call->epoch != here->call->epoch || !here->x.operand->has_digest ||
+                !tt_same_operand(before->x.operand, here->x.operand))
+                break;
+            if (before->ncandidates != 1 || before->candidates[0] != here->candidates[0])
+                continue;
+            before->ncandidates = here->ncandidates = 0;
+        }
+    }
+}
+
 static void anchor(struct walk *w)
 {
     for (size_t i = 0; i < w->products->count; i++) {
@@ -224,6 +242,7 @@ struct tt_groups tt_group_products(const struct tt_graph *graph, struct tt_produ
     struct tt_groups groups = {0};
     struct walk w = {.graph = graph, .products = products, .groups = &groups};
     w.bound = tt_alloc_array((size_t)tt_graph_nnodes(graph), sizeof *w.bound);
+    distrust_repeats(products);
     distrust(graph, products);
     anchor(&w);
     if (groups.count)
