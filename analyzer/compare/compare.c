@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diagnose/inputs.h"
 #include "verify/evaluate.h"
 
 #define ENVELOPE 9.0 /* times the predicted NMSE: three standard deviations */
@@ -143,36 +144,6 @@ static double *floors(struct tt_graph *graph, const struct tt_trace_pass *pass, 
 
 /* ---- inputs ---- */
 
-static void input_fault(struct tt_verdict *v, const struct tt_trace_pass *pass, int64_t at, int32_t found, int32_t expected,
-                        const char *cause)
-{
-    struct tt_fault *faults = tt_alloc_array((size_t)v->nfaults + 1, sizeof *faults);
-    struct tt_fault *f = &faults[0];
-    *f = (struct tt_fault){.pass = pass->pass, .sequence = pass->sequence, .node = 0, .layer = -1, .status = TT_INTRODUCED,
-                           .fault_class = "input", .side = "engine", .confidence = TT_LIKELY, .chi2_after = NAN,
-                           .runner_up_chi2 = INFINITY, .rank = 1, .times = 1};
-    snprintf(f->component, sizeof f->component, "embed");
-    snprintf(f->cause, sizeof f->cause, "%s", cause);
-    snprintf(f->expected, sizeof f->expected, "token %d at position %lld", expected, (long long)pass->inputs.positions[at]);
-    snprintf(f->found, sizeof f->found, "token %d", found);
-    snprintf(f->evidence, sizeof f->evidence,
-             "the first layer reads the embedding of token %d where the reference was given %d", found, expected);
-    f->judged.at[0] = at;
-    snprintf(f->components[f->ncomponents++], sizeof f->components[0], "embed");
-    f->layers = tt_grow(NULL, 1, sizeof *f->layers);
-    f->passes = tt_grow(NULL, 1, sizeof *f->passes);
-    f->layers[f->nlayers++] = -1;
-    f->passes[f->npasses++] = pass->pass;
-    for (int i = 0; i < v->nfaults; i++) {
-        faults[i + 1] = v->faults[i];
-        tt_overrides_copy(&faults[i + 1].repair, &v->faults[i].repair);
-    }
-    free(v->faults);
-    v->faults = faults;
-    v->nfaults++;
-    v->overall = "mismatch";
-}
-
 struct shift {
     int64_t compared, different, first;
     int32_t distance;
@@ -212,12 +183,7 @@ static void compare_inputs(struct tt_verdict *v, const struct tt_trace *referenc
         if (!s.different || pass->phase == TT_DECODE || pass->tokens_by == TT_BY_NONE)
             continue;
         bool wrong_row = s.constant && s.different == s.compared && s.compared > 1;
-        input_fault(v, pass, s.first, pass->inputs.tokens[s.first], expected,
-                    wrong_row ? "embed.wrong_row" : "input.tokens");
-        if (wrong_row)
-            v->faults[0].fault_class = "architecture";
-        snprintf(v->faults[0].ties[v->faults[0].nties++], sizeof v->faults[0].ties[0],
-                 wrong_row ? "input.tokens" : "embed.wrong_row");
+        tt_add_token_fault(v, pass, s.first, pass->inputs.tokens[s.first], expected, wrong_row);
         return;
     }
 }

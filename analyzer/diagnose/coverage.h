@@ -20,6 +20,9 @@ struct tt_visibility_of_causes *tt_visibility_new(struct tt_graph *graph);
 void tt_visibility_free(struct tt_visibility_of_causes *visibility);
 void tt_note_visible_causes(struct tt_visibility_of_causes *visibility, const struct tt_diagnosis *diagnosis,
                             const struct tt_observation *seen, const int *span, int n);
+/* Forms of nodes that no span contained: nothing that was captured depends on them. `reached` [nodes]. */
+void tt_note_hidden_causes(struct tt_visibility_of_causes *visibility, const struct tt_diagnosis *diagnosis,
+                           const uint8_t *reached);
 void tt_visibility_report(const struct tt_visibility_of_causes *visibility, struct tt_verdict *verdict);
 
 #endif

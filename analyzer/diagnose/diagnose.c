@@ -21,6 +21,8 @@
 static void try_one(const struct tt_diagnosis *d, const struct tt_observation *target, struct tt_hypothesis *h)
 {
     struct tt_value expected;
+    if (h->tried)
+        return;
     if (tt_evaluate_as(d->evaluator, target, &h->overrides, &expected, NULL)) {
         h->judged = (struct tt_judgement){.status = TT_INTRODUCED, .chi2 = INFINITY};
         return;
@@ -129,7 +131,8 @@ static void name_span(const struct tt_diagnosis *d, const int *nodes, int n, str
     fault->span[0] = 0;
     for (int i = n - 1; i >= 0 && n > 1; i--) {
         const struct tt_node *node = tt_graph_node(d->graph, nodes[i]);
-        if (d->confirmed && d->confirmed[nodes[i]] && nodes[i] != fault->node)
+        if ((d->confirmed && d->confirmed[nodes[i]] && nodes[i] != fault->node) ||
+            (i + 1 < n && strcmp(tt_node_address(tt_graph_node(d->graph, nodes[i + 1])).text, tt_node_address(node).text) == 0))
             continue;
         int written = snprintf(fault->span + length, sizeof fault->span - length, "%s%s", length ? " " : "",
                                tt_node_address(node).text);
@@ -147,9 +150,6 @@ static void blame(const struct tt_diagnosis *d, int node, struct tt_fault *fault
     snprintf(fault->component, sizeof fault->component, "%s", n->blame);
 }
 
-static void accept(const struct tt_diagnosis *d, const struct tt_hypotheses *list, const struct tt_hypothesis *best,
-                   struct tt_fault *fault)
-{
 /* What was read from the call leaves nothing to choose. */
 static void accept_operand(const struct tt_hypothesis *best, struct tt_fault *fault)
 {
@@ -159,11 +159,15 @@ static void accept_operand(const struct tt_hypothesis *best, struct tt_fault *fa
              best->evidence, best->judged.chi2, fault->chi2);
 }
 
+static void accept(const struct tt_diagnosis *d, const struct tt_hypotheses *list, const struct tt_hypothesis *best,
+                   struct tt_fault *fault)
+{
     snprintf(fault->cause, sizeof fault->cause, "%s", best->cause);
     snprintf(fault->expected, sizeof fault->expected, "%s", best->expected);
     snprintf(fault->found, sizeof fault->found, "%s", best->found);
     blame(d, best->node, fault);
     fault->chi2_after = best->judged.chi2;
+    fault->explained = true;
     tt_overrides_copy(&fault->repair, &best->overrides);
     fault->fault_class = class_of(fault->cause);
     if (strncmp(fault->cause, "kv.", 3) == 0)
@@ -176,14 +180,14 @@ static void accept_operand(const struct tt_hypothesis *best, struct tt_fault *fa
     snprintf(fault->evidence, sizeof fault->evidence,
              "with %s (%s) the engine's numbers have chi2/N %.3g, as defined (%s) %.3g", fault->cause, fault->found,
              best->judged.chi2, fault->expected, fault->chi2);
-}
-
-static void give_up(const struct tt_diagnosis *d, const struct tt_hypotheses *list, const struct tt_hypothesis *best,
-                    struct tt_fault *fault)
     if (best->fault_class)
         fault->fault_class = best->fault_class;
     if (best->origin == TT_FROM_OPERAND)
         accept_operand(best, fault);
+}
+
+static void give_up(const struct tt_diagnosis *d, const struct tt_hypotheses *list, const struct tt_hypothesis *best,
+                    struct tt_fault *fault)
 {
     snprintf(fault->cause, sizeof fault->cause, "unknown");
     fault->confidence = TT_UNSURE;
@@ -276,11 +280,11 @@ void tt_diagnose(const struct tt_diagnosis *d, const struct tt_observation *targ
         accept(d, &list, best, fault);
     else if (!name_nonfinite(target, fault) && !try_pairs(d, target, &list, fault))
         give_up(d, &list, best, fault);
+    tt_weights_conclude(d, target, fault);
     tt_hypotheses_free(&list);
 }
 
 const char *tt_explain_benign(const struct tt_diagnosis *d, const struct tt_observation *seen, struct tt_judgement *judged)
-    tt_weights_conclude(d, target, fault);
 {
     int nodes[MAX_SPAN];
     int n = tt_evaluator_span(d->evaluator, seen->node, nodes, MAX_SPAN);

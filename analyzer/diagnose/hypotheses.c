@@ -336,5 +336,6 @@ void tt_hypotheses_collect(const struct tt_diagnosis *d, const struct tt_observa
     }
     if (tt_graph_node(d->graph, target->node)->state)
         tt_hypotheses_of_rows(d, target, out);
+    tt_hypotheses_of_chosen_row(d, target, out);
     tt_hypotheses_fit(d, target, nodes, n, out);
 }

@@ -25,6 +25,7 @@ struct tt_hypothesis {
     const char *fault_class; /* NULL: the cause's own */
     char evidence[256];      /* what was seen, "": only that it fits */
     struct tt_overrides overrides;
+    bool tried;        /* judged already: no override can express it */
     struct tt_judgement judged; /* of the target under it */
 };
 
@@ -52,6 +53,9 @@ bool tt_condition_holds(struct tt_graph *graph, const struct tt_node *node, cons
 extern const struct tt_variant tt_state_variants[];
 void tt_hypotheses_of_rows(const struct tt_diagnosis *diagnosis, const struct tt_observation *target,
                            struct tt_hypotheses *out);
+/* A few rows read where others were due (an lm_head of the wrong token). */
+void tt_hypotheses_of_chosen_row(const struct tt_diagnosis *diagnosis, const struct tt_observation *target,
+                                 struct tt_hypotheses *out);
 /* Numbers fitted through a span. */
 void tt_hypotheses_fit(const struct tt_diagnosis *diagnosis, const struct tt_observation *target, const int *nodes, int n,
                        struct tt_hypotheses *out);

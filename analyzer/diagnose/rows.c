@@ -89,3 +89,44 @@ void tt_hypotheses_of_rows(const struct tt_diagnosis *d, const struct tt_observa
         explain_row(target, &expected, wrong, out);
     tt_value_free(&expected);
 }
+
+/* The observation as if its only row had been row `at`. */
+static struct tt_judgement judge_at(const struct tt_diagnosis *d, const struct tt_observation *target, int64_t from, int64_t at)
+{
+    struct tt_observation moved = *target;
+    struct tt_judgement judged = {.status = TT_UNMEASURED};
+    struct tt_value expected;
+    int64_t width = tt_value_width(&target->value);
+    moved.value = tt_value_copy(&target->value);
+    moved.seen = tt_alloc((size_t)tt_value_rows(&target->value) + 1);
+    for (int64_t i = 0; i < width; i++)
+        moved.value.v[at * width + i] = target->value.v[from * width + i];
+    moved.seen[at] = 1;
+    if (tt_evaluate_as(d->evaluator, &moved, NULL, &expected, NULL) == 0) {
+        judged = tt_judge(&moved, &expected);
+        tt_value_free(&expected);
+    }
+    tt_value_free(&moved.value);
+    free(moved.seen);
+    return judged;
+}
+
+void tt_hypotheses_of_chosen_row(const struct tt_diagnosis *d, const struct tt_observation *target, struct tt_hypotheses *out)
+{
+    int64_t rows = tt_value_rows(&target->value), from = 0;
+    if (target->consumer < 0 || target->nseen != 1 || rows < 2 || target->value.rank != 2)
+        return;
+    while (!target->seen[from])
+        from++;
+    for (int64_t at = 0; at < rows; at++) {
+        struct tt_judgement judged = at == from ? (struct tt_judgement){0} : judge_at(d, target, from, at);
+        if (at == from || !judged.n || !tt_judgement_right(&judged))
+            continue;
+        struct tt_hypothesis *h = tt_hypotheses_add(out, target->consumer, TT_FROM_RECOVERY, "logits.wrong_row");
+        h->tried = true;
+        h->judged = judged;
+        snprintf(h->expected, sizeof h->expected, "row %lld", (long long)from);
+        snprintf(h->found, sizeof h->found, "row %lld", (long long)at);
+        return;
+    }
+}

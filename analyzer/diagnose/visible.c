@@ -80,6 +80,19 @@ void tt_note_visible_causes(struct tt_visibility_of_causes *v, const struct tt_d
     tt_hypotheses_free(&list);
 }
 
+void tt_note_hidden_causes(struct tt_visibility_of_causes *v, const struct tt_diagnosis *d, const uint8_t *reached)
+{
+    for (int node = 0; node < tt_graph_nnodes(d->graph); node++) {
+        struct tt_hypotheses list = {0};
+        if (reached[node] || tt_graph_node(d->graph, node)->layer > 0)
+            continue;
+        tt_hypotheses_listed(d, &node, 1, &list);
+        for (int i = 0; i < list.count; i++)
+            note(v, list.items[i].cause, false, 0);
+        tt_hypotheses_free(&list);
+    }
+}
+
 /* What would decide, by family of causes. */
 static const char *prompt_for(const char *cause)
 {
@@ -94,6 +107,7 @@ static const char *prompt_for(const char *cause)
         {"norm.eps", "tokens whose hidden state is small (rms near the square root of eps)"},
         {"norm.cast", "a run in bf16 or f16"},
         {"residual.", "two layers or more"},
+        {"logits.", "a capture of what happens behind the last matrix product"},
     };
     for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++)
         if (strncmp(cause, prompts[i].prefix, strlen(prompts[i].prefix)) == 0)
@@ -112,8 +126,11 @@ void tt_visibility_report(const struct tt_visibility_of_causes *v, struct tt_ver
                                         sizeof *verdict->unobservable);
         struct tt_unobservable *u = &verdict->unobservable[verdict->nunobservable++];
         snprintf(u->cause, sizeof u->cause, "%s", v->causes[i].cause);
-        snprintf(u->why, sizeof u->why, "its strongest form changes what was seen by chi2/N %.2g only",
-                 v->causes[i].largest);
+        if (v->causes[i].largest > 0)
+            snprintf(u->why, sizeof u->why, "its strongest form changes what was seen by chi2/N %.2g only",
+                     v->causes[i].largest);
+        else
+            snprintf(u->why, sizeof u->why, "nothing that was captured depends on it");
         snprintf(u->prompt, sizeof u->prompt, "%s", prompt_for(v->causes[i].cause));
     }
 }

@@ -11,9 +11,10 @@
 #include "base/progress.h"
 #include "diagnose/diagnose.h"
 #include "diagnose/coverage.h"
+#include "diagnose/inputs.h"
 #include "diagnose/walk.h"
-
 #include "diagnose/weights.h"
+
 #define MAX_SPAN 512
 #define LINK_ROUNDING 0.18 /* variance of one rounding in (u·y)² */
 
@@ -23,10 +24,11 @@ struct walk {
     const struct tt_verify_options *options;
     struct tt_evaluator *evaluator;
     struct tt_verdict *verdict;
-    const struct tt_trace_pass *pass;
     struct tt_weights *weights;
+    const struct tt_trace_pass *pass;
     uint8_t *confirmed; /* [nodes] part of a span that was right in this pass */
     uint8_t *doubtful;  /* [nodes] downstream of an unexplained fault through values nobody saw */
+    uint8_t *reached;   /* [nodes] lay in a judged span in some pass */
     uint8_t *covered;   /* [nodes] 1 judged as part of a span, 2 seen itself; this pass */
     struct tt_visibility_of_causes *visible;
     bool stop;
@@ -145,7 +147,7 @@ static void name_fault(struct walk *w, const struct tt_observation *o, const str
     tt_diagnose(&d, o, &fault);
     if (fault.repair.count)
         tt_evaluator_persist(w->evaluator, &fault.repair);
-    else
+    else if (!fault.explained)
         mark_doubtful(w, span, n);
     add_fault(w, &fault);
     w->stop = w->options->stop_at_first;
@@ -219,10 +221,10 @@ static void name_broken_link(struct walk *w, const struct tt_observation *o, con
     snprintf(fault.link, sizeof fault.link, "%.60s read for %.60s", got, tt_node_address(source).text);
     snprintf(fault.evidence, sizeof fault.evidence, "%s read %s in place of %s", tt_node_address(reader).text, got,
              tt_node_address(source).text);
-    add_fault(w, &fault);
-    w->stop = w->options->stop_at_first;
     struct tt_diagnosis d = diagnosis_of(w);
     tt_weights_conclude(&d, o, &fault);
+    add_fault(w, &fault);
+    w->stop = w->options->stop_at_first;
 }
 
 static void judge_edge(struct walk *w, const struct tt_observation *o)
@@ -282,6 +284,8 @@ static void walk_pass(struct walk *w, int index)
     tt_evaluator_begin(w->evaluator, index);
     for (int node = 0; node < (int)nodes && !w->stop; node++)
         walk_node(w, node);
+    for (size_t i = 0; i < nodes; i++)
+        w->reached[i] |= w->covered[i];
     tt_coverage_add(w->verdict, w->graph, w->pass, w->covered);
     tt_evaluator_end(w->evaluator);
     tt_graph_release_weights(w->graph);
@@ -295,24 +299,29 @@ struct tt_verdict *tt_verify(struct tt_graph *graph, const struct tt_trace *trac
     w.verdict = tt_alloc(sizeof *w.verdict);
     w.verdict->trace = trace;
     w.evaluator = tt_evaluator_new(graph, trace);
+    w.weights = tt_weights_new(options->capture, graph);
     w.visible = tt_visibility_new(graph);
     w.confirmed = tt_alloc(nodes);
     w.doubtful = tt_alloc(nodes);
     w.covered = tt_alloc(nodes);
-    w.weights = tt_weights_new(options->capture, graph);
+    w.reached = tt_alloc(nodes);
     struct tt_progress progress = tt_progress_begin("verifying", (uint64_t)trace->npasses);
     for (int i = 0; i < trace->npasses && !w.stop; i++) {
         walk_pass(&w, i);
         tt_progress_step(&progress, (uint64_t)i + 1);
     }
     tt_progress_end(&progress);
+    struct tt_diagnosis d = diagnosis_of(&w);
+    tt_note_hidden_causes(w.visible, &d, w.reached);
+    tt_check_tokens(graph, w.verdict);
     tt_visibility_report(w.visible, w.verdict);
     tt_coverage_finish(w.verdict);
     tt_visibility_free(w.visible);
     tt_evaluator_free(w.evaluator);
+    tt_weights_free(w.weights);
     free(w.confirmed);
     free(w.doubtful);
     free(w.covered);
+    free(w.reached);
     return w.verdict;
 }
-    tt_weights_free(w.weights);

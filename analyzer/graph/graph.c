@@ -107,9 +107,9 @@ struct tt_address tt_node_address(const struct tt_node *node)
 {
     struct tt_address out;
     if (node->layer < 0)
-        snprintf(out.text, sizeof out.text, "%s", node->component);
+        snprintf(out.text, sizeof out.text, "%s", node->blame);
     else
-        snprintf(out.text, sizeof out.text, "L%d.%s", node->layer, node->component);
+        snprintf(out.text, sizeof out.text, "L%d.%s", node->layer, node->blame);
     return out;
 }
 

@@ -87,7 +87,7 @@ const struct tt_value *tt_graph_weight(struct tt_graph *graph, const struct tt_m
 void tt_graph_round_weights(struct tt_graph *graph, double unit);
 void tt_graph_release_weights(struct tt_graph *graph);
 
-/* "L3.attn.q_proj", "final_norm" — into a static-size buffer. */
+/* "L3.attn.q_proj", "final_norm"; internal nodes have the address of the component they belong to. */
 struct tt_address {
     char text[96];
 };

@@ -364,6 +364,44 @@ static void observe_pass(struct builder *b, int group, struct tt_trace_pass *pas
             observe_attention(b, pass, &b->attention[layer], s);
 }
 
+/* ---- positions of padded sequences ---- */
+
+static double position_error(struct builder *b, int index, int64_t shift)
+{
+    struct tt_trace *trace = b->naming->trace;
+    struct tt_trace_pass *pass = &trace->passes[index];
+    double worst = 0;
+    for (int64_t i = 0; i < pass->inputs.ntokens; i++)
+        ((int64_t *)pass->inputs.positions)[i] += shift;
+    struct tt_evaluator *evaluator = tt_evaluator_new(b->graph, trace);
+    tt_evaluator_begin(evaluator, index);
+    for (int i = 0; i < pass->nobservations; i++) {
+        const struct tt_node *node = tt_graph_node(b->graph, pass->observations[i].node);
+        struct tt_value expected;
+        if (node->layer != 0 || !node->op || strcmp(node->op->name, "rope") != 0 || !pass->observations[i].nseen ||
+            tt_evaluate_as(evaluator, &pass->observations[i], NULL, &expected, NULL))
+            continue;
+        worst = fmax(worst, tt_judge(&pass->observations[i], &expected).chi2);
+        tt_value_free(&expected);
+    }
+    tt_evaluator_free(evaluator);
+    for (int64_t i = 0; i < pass->inputs.ntokens; i++)
+        ((int64_t *)pass->inputs.positions)[i] -= shift;
+    return worst;
+}
+
+/* Padding on the left: some programs count positions from the first real token, others from the first row. */
+static void place_positions(struct builder *b, int index, int64_t pad)
+{
+    struct tt_trace_pass *pass = &b->naming->trace->passes[index];
+    if (!pad || position_error(b, index, pad) >= position_error(b, index, 0))
+        return;
+    for (int64_t i = 0; i < pass->inputs.ntokens; i++)
+        ((int64_t *)pass->inputs.positions)[i] += pad;
+    for (int64_t i = 0; i < pass->inputs.nkeys; i++)
+        ((int64_t *)pass->inputs.key_positions)[i] += pad;
+}
+
 /* ---- passes ---- */
 
 /* In a causal model the first token of a prompt attends to itself alone, so its context is its own v: in a pass whose
@@ -460,6 +498,7 @@ static void build_pass(struct builder *b, int pass)
         struct tt_trace_pass *made = add_pass(b, pass, sequence, &s, first, node, width);
         observe_pass(b, pass, made, &s);
         made->blind = made->nobservations == 0;
+        place_positions(b, b->naming->trace->npasses - 1, s.pad);
     }
     b->past_keys = keys;
     free(first);

@@ -80,6 +80,8 @@ int tt_embedding_recover(const struct tt_op_call *call, const struct tt_value *o
 static const struct tt_variant variants[] = {
     {"embed.scale_missing", "scale=1", "scale!=1"},
     {"embed.scale_twice", "scale=scale*scale", "scale!=1"},
+    {"embed.wrong_row", "row_offset=1", "index=='token'"},
+    {"embed.wrong_row", "row_offset=-1", "index=='token'"},
     {"embed.scale_rounding", "scale=round_bf16(scale)", "scale!=round_bf16(scale)"},
     {0},
 };
