@@ -153,6 +153,8 @@ int tt_call_product_read(const struct tt_capture *capture, const struct tt_recor
     p->u_store = unit_of(result->dtype);
     p->u_acc = p->u_store < 0x1p-24 ? p->u_store : 0x1p-24;
     int64_t count = (int64_t)tt_operand_count(result);
+    if (p->batch > INT32_MAX || p->m > INT32_MAX || p->n > INT32_MAX || p->k > INT32_MAX)
+        return -1; /* no BLAS has such extents: a damaged record */
     double *values = read_operand(capture, result, count);
     if (!values || count != p->batch * p->m * p->n)
         goto fail;
