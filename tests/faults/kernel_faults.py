@@ -89,11 +89,26 @@ def with_model(folder):
                                                first and (first["component"], first["cause"], first["class"], first["where"])))
 
 
+def beside_a_model(folder):
+    """A product that is no component's is judged all the same, and does not take a component's name."""
+    model = os.path.join(folder, "model.gguf")
+    engine = [os.path.join(BIN, "tensortap-engine"), "-m", model, "-t", PROMPT, "-n", "3"]
+    for how in ("none", "noise"):
+        status, document = verify(capture(folder, engine, how, WRONG_BLAS_EXTRA="1", WRONG_BLAS_COLUMNS="7"))
+        unnamed = [row for row in document["components"] if row["component"] is None]
+        right = len(unnamed) == 1 and unnamed[0]["shape"] == [5, 7] and unnamed[0]["op"] == "matmul"
+        right = right and status == (0 if how == "none" else 1) and len(document["faults"]) == (how == "noise")
+        for fault in document["faults"]:
+            right = right and fault["component"] is None and fault["class"] == "kernel" and fault["call"] == unnamed[0]["call"]
+        check(right, "beside a model %-6s -> %s %s" % (how, document["verdict"], [f["where"] for f in document["faults"]]))
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         without_model(folder)
         without_values(folder)
         with_model(folder)
+        beside_a_model(folder)
     return 1 if failed else 0
 
 

@@ -9,7 +9,8 @@
  *   half        the result is halved
  *   nan         one element is NaN
  *   noise       one element is wrong
- * WRONG_BLAS_COLUMNS: only products with so many columns are hit.
+ * WRONG_BLAS_COLUMNS: only products with so many columns are hit. WRONG_BLAS_EXTRA: as the program starts a product of its
+ * own, [5, 16]·[16, 7], which belongs to no model.
  */
 #include <math.h>
 #include <stdint.h>
@@ -93,4 +94,15 @@ float cblas_sdot(int n, const float *x, int incx, const float *y, int incy)
     float out = 0;
     multiply(&(struct product){1, 1, n, x, y, 0, incx, incy, 0, 0, 0, 1, 0, &out});
     return out;
+}
+
+__attribute__((constructor)) static void multiply_once(void)
+{
+    float a[5 * 16], b[16 * 7], c[5 * 7];
+    for (int i = 0; i < 5 * 16; i++)
+        a[i] = (float)(i % 11) - 4.7f;
+    for (int i = 0; i < 16 * 7; i++)
+        b[i] = (float)(i % 13) - 5.3f;
+    if (getenv("WRONG_BLAS_EXTRA"))
+        cblas_sgemm(101, 111, 111, 5, 7, 16, 1, a, 16, b, 7, 0, c, 7);
 }
