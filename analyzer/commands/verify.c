@@ -79,7 +79,7 @@ static const struct tt_option options[] = {
 
 const struct tt_command tt_command_verify = {
     .name = "verify",
-    .summary = "re-execute every op from its own operands; name faults and causes",
+    .summary = "re-execute each op on its own operands; name faults, causes",
     .usage = "[options] CAPTURE [--model MODEL]",
     .description = "Each value that was captured is recomputed in double precision from what the engine itself had just "
                    "before, and judged by how far a right engine of its precision may be off. The first fault printed is "
