@@ -63,7 +63,8 @@ struct tt_op_call {
 struct tt_variant {
     const char *cause; /* id from design: "norm.offset_missing" */
     const char *set;   /* "offset=0" or "form='layernorm', eps=1e-5": expressions over the node's attributes and the model's config */
-    const char *when;  /* expression that must hold for the variant to differ from the right op, NULL: always tried */
+    const char *when;  /* expression that must hold for the variant to differ from the right op, NULL: always tried;
+                        it may ask has_<role> of each weight role of the op: 1 where the node has that weight */
 };
 
 /* A parameter fitted from the data. Ops that can recover do so more surely than lists of values can. */

@@ -85,18 +85,20 @@ class Ops:
         return found
 
     def table(self, op):
-        """defaults, [(cause, set, when)] of variants, the same of benign forms"""
+        """defaults, [(cause, set, when)] of variants, the same of benign forms, roles of weights"""
         self.say(f"op {op}")
         self.say("variants")
         rows = {"variant": [], "benign": []}
-        defaults = ""
+        defaults, roles = "", []
         while (line := self.hear()) != "end":
             kind, *fields = line.split("\t")
             if kind == "defaults":
                 defaults = fields[0]
+            elif kind == "weight":
+                roles.append(fields[0])
             else:
                 rows[kind].append(tuple(fields))
-        return defaults, rows["variant"], rows["benign"]
+        return defaults, rows["variant"], rows["benign"], roles
 
 
 def round_bf16(x):

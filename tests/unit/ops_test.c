@@ -187,6 +187,8 @@ static void obey(struct session *s, char *line)
         recover(s, rest);
     } else if (!strncmp(line, "variants", 8)) {
         printf("defaults\t%s\n", s->op->defaults);
+        for (int i = 0; i < TT_OP_MAX_WEIGHTS && s->op->weight_roles[i]; i++)
+            printf("weight\t%s\n", s->op->weight_roles[i]);
         list("variant", s->op->variants);
         list("benign", s->op->benign);
         printf("end\n");

@@ -250,7 +250,7 @@ def example(op):
     x = massive(12, 256)
     per_head = normal(12, 4, 64)
     calls = {
-        "embedding": dict(weights=[normal(100, 256)], tokens=np.arange(12) * 7, attributes={"scale": 55.42562584220407}),
+        "embedding": dict(weights=[normal(100, 256)], tokens=np.arange(12) * 7 + 1, attributes={"scale": 55.42562584220407}),
         "add": dict(inputs=[x, massive(12, 256)]),
         "rmsnorm": dict(inputs=[per_head * f32(1e-2)], weights=[1 + normal(64)], attributes={"eps": 1e-6}),
         "layernorm": dict(inputs=[x], weights=[1 + normal(256), normal(256)], attributes={"eps": 1e-5}),
@@ -289,10 +289,11 @@ def test_variants():
     also = {"add": {"position_input": 1}, "scale": {"softcap": 30.0}, "rope": {"scaling": "llama3", "factor": 8.0}, "rmsnorm": {"offset": 1.0}}
     for op in ("embedding", "add", "rmsnorm", "layernorm", "linear", "rope", "qk", "scale", "softmax", "pv",
                "activation", "mul", "rows"):
-        defaults, variants, benign = ops.table(op)
+        defaults, variants, benign, roles = ops.table(op)
         for extra in ({}, also.get(op, {})):
             call = with_attributes(example(op), extra)
-            names = {**CONFIG, **evaluate_all(defaults, CONFIG), **call["attributes"]}
+            given = {f"has_{role}": i < len(call.get("weights", [])) for i, role in enumerate(roles)}
+            names = {**CONFIG, **evaluate_all(defaults, CONFIG), **given, **call.get("attributes", {})}
             expected = ops.forward(op, **call)
             for cause, sets, when in variants:
                 if not when or evaluate(when, names):

@@ -16,6 +16,7 @@ static const char *const causes[] = {
     "embed.scale_missing",
     "embed.scale_twice",
     "embed.scale_rounding",
+    "embed.wrong_row",
     "embed.position_missing",
     "norm.offset_missing",
     "norm.offset_extra",
@@ -144,6 +145,17 @@ static void check_form(const struct tt_op *op, const struct names *names, const 
         fail(op->name, "unknown cause", form->cause);
 }
 
+/* What `when` may ask of the call: has_<role> of each weight that the op knows. */
+static void add_weights(struct names *names, const struct tt_op *op)
+{
+    struct tt_scalar given = tt_scalar_number(1);
+    for (size_t i = 0; i < TT_OP_MAX_WEIGHTS && op->weight_roles[i]; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "has_%s", op->weight_roles[i]);
+        add(names, name, &given);
+    }
+}
+
 static void check_op(const char *name)
 {
     const struct tt_op *op = tt_op_find(name);
@@ -162,6 +174,7 @@ static void check_op(const char *name)
         struct tt_scalar value = tt_scalar_number(config[i].value);
         add(&names, config[i].name, &value);
     }
+    add_weights(&names, op);
     names.config = names.count;
     if (tt_assignments(op->defaults, &scope, add, &names, &error))
         fail(name, op->defaults, error.message);
