@@ -561,6 +561,38 @@ static int forward_some(struct prepared *p, const uint8_t *rows, int64_t nrows, 
     return failed;
 }
 
+/* An embedding of tokens that nothing told: nothing downstream of it can be rebuilt. */
+static bool reads_unknown_tokens(const struct tt_evaluator *e, const struct prepared *p)
+{
+    return e->pass->tokens_by == TT_BY_NONE && p->op && !p->call.nin &&
+           strcmp(tt_attributes_string(&p->attributes, "index", "token"), "token") == 0;
+}
+
+static bool all_unknown(const struct tt_value *value)
+{
+    int64_t n = tt_value_count(value), i = 0;
+    while (value->var && i < n && tt_unknown(value->var[i]))
+        i++;
+    return n > 0 && i == n;
+}
+
+/* Nothing can be said of this value: it comes from nothing that was seen. */
+static bool hangs_in_the_air(const struct tt_evaluator *e, const struct prepared *p)
+{
+    for (int i = 0; i < p->call.nin; i++)
+        if (all_unknown(&p->inputs[i]))
+            return true;
+    return reads_unknown_tokens(e, p);
+}
+
+static void unknown_value(struct tt_evaluator *e, int node, struct tt_value *out)
+{
+    int64_t shape[TT_VALUE_RANK];
+    int rank = tt_trace_shape(e->graph, e->pass, node, -1, -1, shape);
+    *out = tt_value_new(rank, shape);
+    fill_unknown(out, 0, tt_value_count(out));
+}
+
 static int forward(struct tt_evaluator *e, struct overlay *overlay, int index, const uint8_t *rows,
                    struct tt_value *out, struct tt_error *error)
 {
@@ -569,6 +601,11 @@ static int forward(struct tt_evaluator *e, struct overlay *overlay, int index, c
     *out = (struct tt_value){0};
     int failed = prepare(e, overlay, index, &p, error);
     bind_call(&p);
+    if (!failed && !node->state && hangs_in_the_air(e, &p)) {
+        unknown_value(e, index, out);
+        release(&p);
+        return 0;
+    }
     if (!failed && p.op)
         failed = forward_some(&p, rows, e->pass->inputs.ntokens, out, error);
     if (!failed && node->state) {

@@ -95,6 +95,7 @@ static struct tt_trace *bare(const struct tt_graph *graph, const struct tt_trace
         to->sequence = from->sequence;
         to->continues = from->continues;
         to->phase = from->phase;
+        to->tokens_by = from->tokens_by;
     }
     return trace;
 }

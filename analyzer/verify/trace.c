@@ -67,7 +67,7 @@ struct tt_trace_pass *tt_trace_add_pass(struct tt_trace *trace, const struct tt_
         trace->passes = tt_grow(trace->passes, (size_t)trace->capacity, sizeof *trace->passes);
     }
     struct tt_trace_pass *pass = &trace->passes[trace->npasses++];
-    *pass = (struct tt_trace_pass){.pass = trace->npasses - 1, .inputs = *inputs};
+    *pass = (struct tt_trace_pass){.pass = trace->npasses - 1, .inputs = *inputs, .tokens_by = TT_BY_NAME};
     pass->inputs.tokens = copy_of(inputs->tokens, inputs->ntokens, sizeof *inputs->tokens);
     pass->inputs.positions = copy_of(inputs->positions, inputs->ntokens, sizeof *inputs->positions);
     pass->inputs.types = copy_of(inputs->types, inputs->ntokens, sizeof *inputs->types);

@@ -15,7 +15,7 @@
 #define TT_UNKNOWN_VARIANCE 1e300 /* of elements that nothing determines: never judged */
 static inline bool tt_unknown(double variance)
 {
-    return variance > 1e200;
+    return !(variance <= 1e200); /* what NaN and Inf made of it is as unknown */
 }
 
 enum tt_evidence { TT_BY_NONE, TT_BY_FILE, TT_BY_HASH, TT_BY_FLOW, TT_BY_SHAPE, TT_BY_NAME, TT_BY_VALUE };
@@ -68,7 +68,8 @@ struct tt_trace {
 struct tt_trace *tt_trace_new(const struct tt_graph *graph);
 void tt_trace_free(struct tt_trace *trace);
 
-/* Arrays of `inputs` are copied. The pointer is valid until the next call. */
+/* Arrays of `inputs` are copied; the tokens count as given (tokens_by TT_BY_NAME). The pointer is valid until the next
+ * call. */
 struct tt_trace_pass *tt_trace_add_pass(struct tt_trace *trace, const struct tt_pass_inputs *inputs);
 /* Makes (or finds) the observation, allocated in canonical shape with nothing seen. */
 struct tt_observation *tt_trace_observe(struct tt_trace *trace, struct tt_trace_pass *pass, int node, int consumer,
