@@ -5,6 +5,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "diagnose/hypotheses.h"
 
@@ -15,14 +16,20 @@ static const struct fit {
     const char *op, *cause, *attribute, *when;
     double low, high; /* of value / value as defined, or of the value itself when `absolute` */
     bool absolute;
+    bool shared;       /* by several ops of the span, and fitted in them together: alone an op recovers it */
+    double usual[12];  /* values that models have, where χ² has too many valleys for a grid; ends with 0 */
 } fits[] = {
-    {"scale", "attn.scale", "factor", "cause_prefix=='attn'", 1.0 / 64, 64, false},
-    {"scale", "attn.softcap_extra", "softcap", "cause_prefix=='attn' && softcap==0", 0.5, 200, true},
-    {"scale", "logits.scale", "factor", "cause_prefix=='logits'", 1.0 / 64, 64, false},
-    {"add", "residual.scale", "scale", NULL, 1.0 / 64, 64, false},
-    {"embedding", "embed.scale_missing", "scale", "index=='token'", 1.0 / 256, 256, false},
-    {"rmsnorm", "norm.eps", "eps", NULL, 1e-12, 1, true},
-    {"layernorm", "norm.eps", "eps", NULL, 1e-14, 1, true},
+    {"rope", "rope.theta", "theta", NULL, 100, 1e8, true, true,
+     {10000, 500000, 1e6, 100000, 160000, 150000, 1e7, 5e6, 250000, 8e6}},
+    {"rope", "rope.frequency_scale", "frequency_scale", NULL, 1.0 / 64, 64, true, true,
+     {0.5, 0.25, 0.125, 1.0 / 16, 1.0 / 32, 2, 4, 8, 16, 32}},
+    {"scale", "attn.scale", "factor", "cause_prefix=='attn'", 1.0 / 64, 64, false, false, {0}},
+    {"scale", "attn.softcap_extra", "softcap", "cause_prefix=='attn' && softcap==0", 0.5, 200, true, false, {0}},
+    {"scale", "logits.scale", "factor", "cause_prefix=='logits'", 1.0 / 64, 64, false, false, {0}},
+    {"add", "residual.scale", "scale", NULL, 1.0 / 64, 64, false, false, {0}},
+    {"embedding", "embed.scale_missing", "scale", "index=='token'", 1.0 / 256, 256, false, false, {0}},
+    {"rmsnorm", "norm.eps", "eps", NULL, 1e-12, 1, true, false, {0}},
+    {"layernorm", "norm.eps", "eps", NULL, 1e-14, 1, true, false, {0}},
 };
 
 struct trial {
@@ -36,7 +43,8 @@ static double score(struct trial *t, double value)
 {
     struct tt_value expected;
     struct tt_scalar scalar = tt_scalar_number(value);
-    tt_override_set(&t->h->overrides.items[0], t->attribute, &scalar);
+    for (int i = 0; i < t->h->overrides.count; i++)
+        tt_override_set(&t->h->overrides.items[i], t->attribute, &scalar);
     if (tt_evaluate_as(t->d->evaluator, t->target, &t->h->overrides, &expected, NULL))
         return INFINITY;
     struct tt_judgement j = tt_judge(t->target, &expected);
@@ -74,19 +82,34 @@ static double minimise(struct trial *t, double low, double high)
     return exp((a + b) / 2);
 }
 
-static void fit_one(const struct tt_diagnosis *d, const struct tt_observation *target, int node, const struct fit *fit,
-                    struct tt_hypotheses *out)
+/* The usual value that fits best, if it is right or at least as good as `found`; else that. */
+static double usual_value(struct trial *t, const struct fit *fit, double found)
+{
+    double best = INFINITY, at = found;
+    for (const double *usual = fit->usual; *usual != 0; usual++) {
+        double chi2 = score(t, *usual);
+        if (chi2 < best) {
+            best = chi2;
+            at = *usual;
+        }
+    }
+    return best <= fmax(TT_CHI2_PASS, score(t, found)) ? at : found;
+}
+
+static void fit_one(const struct tt_diagnosis *d, const struct tt_observation *target, int node,
+                    const struct tt_siblings *group, const struct fit *fit, struct tt_hypotheses *out)
 {
     const struct tt_node *n = tt_graph_node(d->graph, node);
-    if (!tt_condition_holds(d->graph, n, fit->when))
+    if ((fit->shared && group->count < 2) || !tt_condition_holds(d->graph, n, fit->when))
         return;
     double right = tt_attributes_number(&n->attributes, fit->attribute, 1);
     struct tt_hypothesis *h = tt_hypotheses_add(out, node, TT_FROM_FIT, fit->cause);
-    tt_overrides_add(&h->overrides, node);
+    for (int i = 0; i < (fit->shared ? group->count : 1); i++)
+        tt_overrides_add(&h->overrides, i ? group->node[i] : node);
     struct trial trial = {d, target, h, fit->attribute};
     double scale = fit->absolute ? 1 : right;
     double found = minimise(&trial, fit->low * scale, fit->high * scale);
-    score(&trial, found);
+    score(&trial, found = usual_value(&trial, fit, found));
     snprintf(h->expected, sizeof h->expected, "%s %.9g", fit->attribute, right);
     snprintf(h->found, sizeof h->found, "%s %.6g", fit->attribute, found);
 }
@@ -96,8 +119,9 @@ void tt_hypotheses_fit(const struct tt_diagnosis *d, const struct tt_observation
 {
     for (int i = 0; i < n; i++) {
         const struct tt_node *node = tt_graph_node(d->graph, nodes[i]);
+        struct tt_siblings group = tt_siblings_of(d, nodes, n, nodes[i]);
         for (size_t j = 0; j < sizeof fits / sizeof *fits; j++)
-            if (node->op && !(d->confirmed && d->confirmed[nodes[i]]) && __builtin_strcmp(node->op->name, fits[j].op) == 0)
-                fit_one(d, target, nodes[i], &fits[j], out);
+            if (node->op && !(d->confirmed && d->confirmed[nodes[i]]) && strcmp(node->op->name, fits[j].op) == 0)
+                fit_one(d, target, nodes[i], &group, &fits[j], out);
     }
 }

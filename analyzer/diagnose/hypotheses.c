@@ -199,17 +199,42 @@ static bool same_kind(const struct tt_node *a, const struct tt_node *b)
     return a->op == b->op && a->state == b->state && (a->op || a->state);
 }
 
+/* Attributes only: what can be wrong again elsewhere in the same way. */
+static bool plain(const struct tt_overrides *repair)
+{
+    for (int i = 0; i < repair->count; i++)
+        if (repair->items[i].weight || repair->items[i].weight_value || repair->items[i].nin >= 0)
+            return false;
+    return true;
+}
+
+/* A fault of several nodes of a layer comes again in the same nodes of another. */
+static bool move_others(const struct tt_diagnosis *d, int layer, struct tt_overrides *overrides)
+{
+    for (int i = 1; i < overrides->count; i++) {
+        const struct tt_node *was = tt_graph_node(d->graph, overrides->items[i].node);
+        overrides->items[i].node = tt_graph_find(d->graph, was->component, layer);
+        if (overrides->items[i].node < 0 || overrides->items[i].node == overrides->items[0].node)
+            return false;
+    }
+    return true;
+}
+
 static void add_known(const struct tt_diagnosis *d, int node, struct tt_hypotheses *out)
 {
     const struct tt_node *n = tt_graph_node(d->graph, node);
     for (int i = 0; i < d->nknown; i++) {
         const struct tt_fault *fault = &d->known[i];
-        const struct tt_override *repair = fault->repair.count == 1 ? &fault->repair.items[0] : NULL;
-        if (!repair || repair->weight || repair->weight_value || repair->nin >= 0 || !same_kind(tt_graph_node(d->graph, repair->node), n))
+        const struct tt_override *repair = fault->repair.count ? &fault->repair.items[0] : NULL;
+        if (!repair || !same_kind(tt_graph_node(d->graph, repair->node), n) || !plain(&fault->repair))
             continue;
         struct tt_hypothesis *h = tt_hypotheses_add(out, node, TT_FROM_KNOWN, fault->cause);
         tt_overrides_copy(&h->overrides, &fault->repair);
         h->overrides.items[0].node = node;
+        if (!move_others(d, n->layer, &h->overrides)) {
+            out->count--;
+            continue;
+        }
         snprintf(h->expected, sizeof h->expected, "%s", fault->expected);
         snprintf(h->found, sizeof h->found, "%s", fault->found);
     }
@@ -337,5 +362,6 @@ void tt_hypotheses_collect(const struct tt_diagnosis *d, const struct tt_observa
     if (tt_graph_node(d->graph, target->node)->state)
         tt_hypotheses_of_rows(d, target, out);
     tt_hypotheses_of_chosen_row(d, target, out);
+    tt_hypotheses_of_unseen(d, target, nodes, n, out);
     tt_hypotheses_fit(d, target, nodes, n, out);
 }

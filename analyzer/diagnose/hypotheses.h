@@ -56,6 +56,16 @@ void tt_hypotheses_of_rows(const struct tt_diagnosis *diagnosis, const struct tt
 /* A few rows read where others were due (an lm_head of the wrong token). */
 void tt_hypotheses_of_chosen_row(const struct tt_diagnosis *diagnosis, const struct tt_observation *target,
                                  struct tt_hypotheses *out);
+/* Ops of a span that share their settings, the first in execution order first; count 0 if `node` is not that one. */
+#define TT_MAX_SIBLINGS 4
+struct tt_siblings {
+    int count;
+    int node[TT_MAX_SIBLINGS];
+};
+struct tt_siblings tt_siblings_of(const struct tt_diagnosis *diagnosis, const int *nodes, int n, int node);
+/* Forms of ops whose own output was not seen. */
+void tt_hypotheses_of_unseen(const struct tt_diagnosis *diagnosis, const struct tt_observation *target, const int *nodes,
+                             int n, struct tt_hypotheses *out);
 /* Numbers fitted through a span. */
 void tt_hypotheses_fit(const struct tt_diagnosis *diagnosis, const struct tt_observation *target, const int *nodes, int n,
                        struct tt_hypotheses *out);

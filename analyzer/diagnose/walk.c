@@ -213,7 +213,7 @@ static void name_broken_link(struct walk *w, const struct tt_observation *o, con
                              .layer = reader->layer, .status = TT_BROKEN_LINK, .side = "engine",
                              .fault_class = "flow", .judged = *j, .chi2 = j->chi2, .chi2_after = NAN,
                              .runner_up_chi2 = INFINITY, .rank = o->value.rank, .confidence = TT_LIKELY};
-    char got[64];
+    char got[112];
     snprintf(fault.cause, sizeof fault.cause, "%s", find_source(w, o, got, sizeof got));
     snprintf(fault.component, sizeof fault.component, "%s", reader->blame);
     snprintf(fault.expected, sizeof fault.expected, "%.63s", tt_node_address(source).text);
