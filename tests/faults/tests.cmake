@@ -12,6 +12,27 @@ add_test(NAME faults.kernels
                  $<TARGET_FILE:wrong-blas-user> $<TARGET_FILE:wrong-blas>)
 add_test(NAME faults.weights
          COMMAND ${TENSORTAP_PYTHON} ${FAULTS}/weight_faults.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
-add_test(NAME faults.engine COMMAND ${TENSORTAP_PYTHON} ${FAULTS}/engine_faults.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+
+# Faults of the sample engine: every command in the plain setting, every setting with one command; the whole matrix
+# on demand.
+function(engine_faults engine command setting label)
+    set(name faults.${engine}.${command}.${setting})
+    add_test(NAME ${name} COMMAND ${TENSORTAP_PYTHON} ${FAULTS}/engine_faults.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+             --engine ${engine} --command ${command} --setting ${setting})
+    set_tests_properties(${name} PROPERTIES LABELS ${label} ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
+endfunction()
+foreach(engine tensortap-engine tensortap-engine-own)
+    foreach(command verify compare)
+        engine_faults(${engine} ${command} plain medium)
+        engine_faults(${engine} ${command} all long)
+    endforeach()
+endforeach()
+foreach(setting layer-0 hf bf16 one-token chunks)
+    engine_faults(tensortap-engine verify ${setting} medium)
+endforeach()
+foreach(setting layer-2 hf bf16 chunks)
+    engine_faults(tensortap-engine-own verify ${setting} medium)
+endforeach()
+engine_faults(tensortap-engine compare chunks medium)
+engine_faults(tensortap-engine-own compare hf medium)
 set_tests_properties(faults.kernels faults.weights PROPERTIES LABELS medium SKIP_RETURN_CODE 77)
-set_tests_properties(faults.engine PROPERTIES LABELS long)
