@@ -73,14 +73,22 @@ static bool read_file_samples(const struct tt_model_tensor *tensor, const uint64
     return true;
 }
 
-/* `turned`: the operand is [columns, rows] of the tensor. */
-static double similarity(const struct tt_model_tensor *tensor, const double *values, bool turned, struct samples *s)
+/* Has the operand the tensor's extents? `turned`: as [columns, rows]. Sums that end early leave columns out. */
+static bool has_extents(const struct tt_operand *operand, const struct tt_model_tensor *tensor, bool turned)
 {
-    uint64_t rows = (uint64_t)tensor->shape[0], columns = (uint64_t)tensor->shape[1], at[SAMPLES];
+    int64_t rows = operand->shape[turned], columns = operand->shape[!turned];
+    return rows == (int64_t)tensor->shape[0] && columns <= (int64_t)tensor->shape[1] &&
+           2 * columns > (int64_t)tensor->shape[1];
+}
+
+static double similarity(const struct tt_model_tensor *tensor, const struct tt_operand *operand, const double *values,
+                         bool turned, struct samples *s)
+{
+    uint64_t rows = (uint64_t)operand->shape[turned], columns = (uint64_t)operand->shape[!turned], at[SAMPLES];
     for (int i = 0; i < SAMPLES; i++) {
-        at[i] = sample_at(rows * columns, i);
-        uint64_t r = at[i] / columns, c = at[i] % columns;
-        s->seen[i] = values[turned ? c * rows + r : at[i]];
+        uint64_t sample = sample_at(rows * columns, i), r = sample / columns, c = sample % columns;
+        s->seen[i] = values[turned ? c * rows + r : sample];
+        at[i] = r * (uint64_t)tensor->shape[1] + c;
     }
     return read_file_samples(tensor, at, s) ? cosine(s) : 0;
 }
@@ -113,9 +121,9 @@ static bool search(const struct tt_similar *similar, const struct tt_operand *op
             continue;
         for (int turned = 0; turned < 2; turned++) {
             struct samples s;
-            if (operand->shape[0] != t->shape[turned] || operand->shape[1] != t->shape[!turned])
+            if (!has_extents(operand, t, turned))
                 continue;
-            double close = similarity(t, values, turned, &s);
+            double close = similarity(t, operand, values, turned, &s);
             if (close <= best)
                 continue;
             best = close;
@@ -131,8 +139,7 @@ static bool has_shape(const struct tt_similar *similar, const struct tt_operand 
     for (int i = 0; i < tt_graph_nnodes(similar->graph); i++) {
         const struct tt_node *node = tt_graph_node(similar->graph, i);
         const struct tt_model_tensor *t = node->op && strcmp(node->op->name, "linear") == 0 ? node->weight[0] : NULL;
-        if (t && t->rank == 2 && ((t->shape[0] == operand->shape[0] && t->shape[1] == operand->shape[1]) ||
-                                  (t->shape[0] == operand->shape[1] && t->shape[1] == operand->shape[0])))
+        if (t && t->rank == 2 && (has_extents(operand, t, false) || has_extents(operand, t, true)))
             return true;
     }
     return false;

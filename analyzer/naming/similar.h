@@ -18,7 +18,8 @@ struct tt_similar;
 struct tt_similar *tt_similar_new(const struct tt_graph *graph);
 void tt_similar_free(struct tt_similar *similar);
 
-/* The one linear weight that has the operand's extents (or their exchange) and, on a sample, nearly its values. */
+/* The one linear weight that has the operand's extents (or their exchange, or more columns) and, on a sample, nearly
+ * its values. */
 bool tt_similar_find(struct tt_similar *similar, const struct tt_capture *capture, const struct tt_operand *operand,
                      struct tt_similarity *found);
 
