@@ -164,10 +164,20 @@ static void line_moments(const struct softmax *s, int64_t start, const struct tt
         *spread += out->v[i] != 0 ? out->v[i] * out->v[i] * score_variance(s, i, *mean) : 0;
 }
 
+/* Without the division the error of the largest score, which is subtracted, stays in all others. */
+static double top_variance(const struct softmax *s, int64_t start, double top)
+{
+    int64_t end = start + s->lines.length * s->lines.stride;
+    for (int64_t i = start; i < end && !s->normalise && s->subtract; i += s->lines.stride)
+        if (s->x->v[i] == top && visible(s, i))
+            return score_variance(s, i, 0);
+    return 0;
+}
+
 /* First order: dy_i = y_i·(dx_i - Σ y_j dx_j). */
 static void line_errors(const struct softmax *s, int64_t start, double top, struct tt_value *out)
 {
-    double u = s->call->numerics.u_acc, mean, spread;
+    double u = s->call->numerics.u_acc, mean, spread, subtracted = top_variance(s, start, top);
     int64_t end = start + s->lines.length * s->lines.stride;
     line_moments(s, start, out, &mean, &spread);
     for (int64_t i = start; i < end; i += s->lines.stride) {
@@ -177,7 +187,7 @@ static void line_errors(const struct softmax *s, int64_t start, double top, stru
         double own = score_variance(s, i, s->normalise ? mean : 0),
                others = s->normalise ? spread - y * y * own : 0;
         double argument = fabs(s->x->v[i] - top);
-        out->var[i] = y * y * (rest * rest * own + fmax(others, 0) + u * u * (1 + argument * argument));
+        out->var[i] = y * y * (rest * rest * own + fmax(others, 0) + subtracted + u * u * (1 + argument * argument));
     }
 }
 
