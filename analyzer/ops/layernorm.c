@@ -23,6 +23,9 @@ static const struct tt_variant variants[] = {
     {"norm.skipped", "form='skip'", NULL},
     {"norm.offset_missing", "offset=0", "offset==1"},
     {"norm.offset_extra", "offset=1", "offset==0"},
+    {"norm.eps", "eps=1e-5", "eps<0.9e-5 || eps>1.1e-5"},
+    {"norm.eps", "eps=1e-6", "eps<0.9e-6 || eps>1.1e-6"},
+    {"norm.eps", "eps=1e-12", "eps<0.9e-12 || eps>1.1e-12"},
     {"norm.cast_order", "cast_order='before'", "cast_order=='after'"},
     {0},
 };

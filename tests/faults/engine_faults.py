@@ -123,8 +123,10 @@ class Run:
         right, seen = named(status, document, fault, self.setting), DIFFERENT
         if not right or fault.component == "logits":
             seen = difference(self.bench, self.right_capture(model), capture, self.setting.dtype)
-        if seen != DIFFERENT:
-            right = silent(status, document, fault) or (seen != SAME and right)
+        if seen == SAME:
+            right = silent(status, document, fault)
+        elif seen != DIFFERENT:
+            right = right or (status == 0 and not document["faults"])
         found = described(document["faults"][0]) if document["faults"] else "no fault (%s)" % document["verdict"]
         self.report(right, fault.name, "%-18s -> %s%s" % (fault.component, found, "" if seen == DIFFERENT else ", operands " + seen))
 

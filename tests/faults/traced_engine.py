@@ -110,8 +110,8 @@ def difference(bench, right, wrong, dtype):
             continue
         seen.add((a, b))
         if a not in values_a or b not in values_b:
-            return DIFFERENT
+            continue  # a cache, kept in rows: what is read from it shows
         worst = max(worst, distance(values_a[a], values_b[b]))
         if worst > (clear if len(seen) == 1 else carried):
             return DIFFERENT
-    return SAME if worst <= quiet else UNSURE
+    return SAME if 0 < worst <= quiet else UNSURE

@@ -253,7 +253,7 @@ def example(op):
         "embedding": dict(weights=[normal(100, 256)], tokens=np.arange(12) * 7 + 1, attributes={"scale": 55.42562584220407}),
         "add": dict(inputs=[x, massive(12, 256)]),
         "rmsnorm": dict(inputs=[per_head * f32(1e-2)], weights=[1 + normal(64)], attributes={"eps": 1e-6}),
-        "layernorm": dict(inputs=[x], weights=[1 + normal(256), normal(256)], attributes={"eps": 1e-5}),
+        "layernorm": dict(inputs=[x * f32(1e-2)], weights=[1 + normal(256), normal(256)], attributes={"eps": 1e-5}),
         "linear": dict(inputs=[x], weights=[normal(256, 256, scale=1 / 16), normal(256)]),
         "rope": dict(inputs=[per_head], positions=positions, attributes={"theta": 1e4}),
         "qk": dict(inputs=[per_head, normal(112, 2, 64)]),

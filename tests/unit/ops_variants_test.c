@@ -26,6 +26,7 @@ static const char *const causes[] = {
     "norm.layernorm_for_rmsnorm",
     "norm.rmsnorm_for_layernorm",
     "norm.sum_not_mean",
+    "norm.eps",
     "norm.groups",
     "norm.cast_order",
     "rope.pairing",
