@@ -36,3 +36,16 @@ endforeach()
 engine_faults(tensortap-engine compare chunks medium)
 engine_faults(tensortap-engine-own compare hf medium)
 set_tests_properties(faults.kernels faults.weights PROPERTIES LABELS medium SKIP_RETURN_CODE 77)
+
+# Right engines: nothing may be said of any.
+function(right_engines group label)
+    add_test(NAME faults.right.${group} COMMAND ${TENSORTAP_PYTHON} ${FAULTS}/right_engines.py
+             ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${group})
+    set_tests_properties(faults.right.${group} PROPERTIES LABELS ${label} ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
+endfunction()
+foreach(group gguf-f32 gguf-f16 hf-bf16 shapes shapes-own ways ways-own)
+    right_engines(${group} medium)
+endforeach()
+foreach(group gguf-bf16 hf-f32 hf-f16)
+    right_engines(${group} long)
+endforeach()
