@@ -52,12 +52,50 @@ done:
     return document;
 }
 
+/* Bytes of the UTF-8 character that `text` begins with; 0: none that is valid. */
+static int character_length(const unsigned char *text)
+{
+    static const struct {
+        unsigned char mask, lead;
+        unsigned least; /* smaller ones would have been shorter */
+    } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+    for (int i = 0; i < 4; i++) {
+        if ((text[0] & forms[i].mask) != forms[i].lead)
+            continue;
+        unsigned code = text[0] & (unsigned char)~forms[i].mask;
+        for (int j = 1; j <= i; j++) {
+            if ((text[j] & 0xc0) != 0x80)
+                return 0;
+            code = code << 6 | (text[j] & 0x3f);
+        }
+        return code < forms[i].least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : i + 1;
+    }
+    return 0;
+}
+
+/* Names from a damaged capture may hold any bytes; a JSON document may not. */
+static void put_valid(FILE *out, const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text, *from = at;
+    while (*at) {
+        int length = character_length(at);
+        if (length) {
+            at += length;
+            continue;
+        }
+        fwrite(from, 1, (size_t)(at - from), out);
+        fputs("\\ufffd", out);
+        from = ++at;
+    }
+    fwrite(from, 1, (size_t)(at - from), out);
+}
+
 int tt_json_print(FILE *out, const cJSON *document, int compact, struct tt_error *error)
 {
     char *text = compact ? cJSON_PrintUnformatted(document) : cJSON_Print(document);
     if (!text)
         return tt_fail(error, TT_ESYSTEM, "out of memory while writing JSON");
-    fputs(text, out);
+    put_valid(out, text);
     fputc('\n', out);
     cJSON_free(text);
     return 0;

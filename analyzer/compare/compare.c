@@ -14,6 +14,7 @@
 #include "verify/evaluate.h"
 
 #define ENVELOPE 9.0 /* times the predicted NMSE: three standard deviations */
+#define UNRELATED 0.5 /* cosine: rounding keeps it near 1, another model's is near 0 */
 
 struct match {
     const struct tt_trace_pass *pass;
@@ -188,6 +189,24 @@ static void compare_inputs(struct tt_verdict *v, const struct tt_trace *referenc
     }
 }
 
+/* Most of the first pass was right where it arose, and yet has nothing to do with the reference. */
+static bool is_foreign(const struct tt_verdict *v)
+{
+    const struct tt_fault *fault = v->nfaults ? &v->faults[0] : NULL;
+    int pass = -1, right = 0, unrelated = 0;
+    for (int i = 0; i < v->nrows; i++) {
+        const struct tt_row *row = &v->rows[i];
+        if (!row->compared || !tt_judgement_right(&row->judged))
+            continue;
+        pass = pass < 0 ? row->pass : pass;
+        if (row->pass != pass || (fault && (row->pass > fault->pass || row->node >= fault->node)))
+            continue;
+        right++;
+        unrelated += row->ref_cosine < UNRELATED;
+    }
+    return 2 * unrelated > right;
+}
+
 int tt_compare(struct tt_graph *graph, struct tt_verdict *v, const struct tt_trace *reference, struct tt_error *error)
 {
     int compared = 0, last = -1;
@@ -210,6 +229,11 @@ int tt_compare(struct tt_graph *graph, struct tt_verdict *v, const struct tt_tra
             row->judged.status = TT_PROPAGATED;
     }
     free(floor);
+    if (compared && is_foreign(v)) {
+        tt_fail(error, TT_EINPUT, "the capture is right by itself and unrelated to the reference, which is of another model or "
+                                  "run; make its own with 'tensortap ref MODEL --like CAPTURE'");
+        return 0;
+    }
     if (!compared)
         tt_fail(error, TT_EINPUT, "the reference shares no component and position with the capture; was it made with "
                                   "the same prompt and model? try 'tensortap ref MODEL --like CAPTURE'");

@@ -35,7 +35,8 @@ foreach(setting layer-2 hf bf16 chunks)
 endforeach()
 engine_faults(tensortap-engine compare chunks medium)
 engine_faults(tensortap-engine-own compare hf medium)
-set_tests_properties(faults.kernels faults.weights PROPERTIES LABELS medium SKIP_RETURN_CODE 77)
+add_test(NAME faults.bad_input COMMAND ${TENSORTAP_PYTHON} ${FAULTS}/bad_input.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+set_tests_properties(faults.kernels faults.weights faults.bad_input PROPERTIES LABELS medium SKIP_RETURN_CODE 77)
 
 # Right engines: nothing may be said of any.
 function(right_engines group label)
