@@ -95,6 +95,7 @@ void tt_capture_close(struct tt_capture *capture)
     free(capture->calls);
     free(capture->operands);
     free(capture->marks);
+    free(capture->epochs);
     free(capture->losses);
     free(capture->mappings);
     free(capture->path);
@@ -135,6 +136,16 @@ size_t tt_capture_nmarks(const struct tt_capture *capture)
 const struct tt_mark *tt_capture_mark(const struct tt_capture *capture, size_t index)
 {
     return index < capture->nmarks ? &capture->marks[index] : NULL;
+}
+
+size_t tt_capture_nepochs(const struct tt_capture *capture)
+{
+    return capture->nepochs;
+}
+
+const struct tt_epoch *tt_capture_epoch(const struct tt_capture *capture, size_t index)
+{
+    return index < capture->nepochs ? &capture->epochs[index] : NULL;
 }
 
 size_t tt_capture_nlosses(const struct tt_capture *capture)

@@ -66,6 +66,8 @@ struct tt_capture {
     size_t noperands;
     struct tt_mark *marks;
     size_t nmarks;
+    struct tt_epoch *epochs; /* by number */
+    size_t nepochs;
     struct tt_loss *losses;
     size_t nlosses;
     struct mapping *mappings;
@@ -89,6 +91,9 @@ double field_f64(const struct field *field, unsigned index);
 void capture_index(struct tt_capture *capture);
 const char *capture_string(struct tt_capture *capture, const void *bytes, size_t length);
 void *capture_keep(struct tt_capture *capture, void *allocation);
+
+/* late.c: what later records say about epochs, and about operands recorded before. */
+void capture_late(struct tt_capture *capture);
 
 /* resolve.c: directory that `path` means; owned by the caller. NULL with *error. */
 char *capture_resolve(const char *path, struct tt_error *error);

@@ -318,6 +318,7 @@ void capture_index(struct tt_capture *capture)
         else if (record->type == TT_RECORD_STACK)
             decode_stack(capture, record, ids);
     }
+    capture_late(capture);
     attach_operands(capture, ids);
     free(ids);
     if (capture->torn)

@@ -17,7 +17,7 @@ struct tt_analysis {
     struct tt_graph *graph;
     struct tt_naming *naming;      /* NULL for a reference capture */
     struct tt_trace *own;          /* of a reference capture */
-    const struct tt_trace *trace;  /* either one's */
+    struct tt_trace *trace;        /* either one's */
     struct tt_naming_options options;
     int32_t *tokens;
 };

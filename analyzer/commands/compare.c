@@ -89,7 +89,7 @@ static int run_compare(struct tt_context *context)
         struct tt_verify_options options = {.stop_at_first = context->stop_at_first,
                                             .capture = analysis.naming ? analysis.capture : NULL};
         struct tt_verdict *verdict = tt_verify(analysis.graph, analysis.trace, &options);
-        status = tt_compare(analysis.graph, verdict, reference.trace, &context->error)
+        status = tt_compare(analysis.graph, verdict, analysis.trace, reference.trace, &context->error)
                      ? tt_analysis_report(context, &analysis, verdict, path)
                      : -1;
         tt_verdict_free(verdict);

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "commands/epoch_forms.h"
 #include "commands/summary.h"
 #include "report/sheet.h"
 
@@ -181,6 +182,7 @@ static void print_capture(const struct tt_term *term, const struct tt_capture *c
     print_models(term, capture);
     print_libraries(term, capture);
     print_contents(term, summary);
+    tt_epoch_forms_print(term, capture);
     print_gaps(term, capture, summary);
     print_routines(term, summary);
     free(command);
@@ -189,6 +191,7 @@ static void print_capture(const struct tt_term *term, const struct tt_capture *c
 static cJSON *capture_json(const struct tt_capture *capture, const struct tt_summary *summary)
 {
     cJSON *object = tt_summary_json(capture, summary);
+    cJSON_AddItemToObject(object, "epoch_forms", tt_epoch_forms_json(capture));
     cJSON_AddItemToObject(object, "manifest", cJSON_Duplicate(tt_capture_manifest(capture), 1));
     return object;
 }

@@ -189,6 +189,17 @@ static void compare_inputs(struct tt_verdict *v, const struct tt_trace *referenc
     }
 }
 
+/* The run's values, one pass at a time. */
+static void load_only(struct tt_trace *trace, const struct tt_row *row)
+{
+    for (int i = 0; i < trace->npasses; i++) {
+        if (trace->passes[i].pass == row->pass && trace->passes[i].sequence == row->sequence)
+            tt_trace_load(trace, i);
+        else if (trace->passes[i].loaded)
+            tt_trace_unload(trace, i);
+    }
+}
+
 /* Most of the first pass was right where it arose, and yet has nothing to do with the reference. */
 static bool is_foreign(const struct tt_verdict *v)
 {
@@ -207,14 +218,18 @@ static bool is_foreign(const struct tt_verdict *v)
     return 2 * unrelated > right;
 }
 
-int tt_compare(struct tt_graph *graph, struct tt_verdict *v, const struct tt_trace *reference, struct tt_error *error)
+int tt_compare(struct tt_graph *graph, struct tt_verdict *v, struct tt_trace *trace, struct tt_trace *reference,
+               struct tt_error *error)
 {
     int compared = 0, last = -1;
     double *floor = NULL;
     compare_inputs(v, reference);
     const struct tt_fault *first = v->nfaults ? &v->faults[0] : NULL;
+    for (int i = 0; i < reference->npasses; i++)
+        tt_trace_load(reference, i);
     for (int i = 0; i < v->nrows; i++) {
         struct tt_row *row = &v->rows[i];
+        load_only(trace, row);
         if (!compare_row(graph, v, row, reference))
             continue;
         compared++;

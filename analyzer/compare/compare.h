@@ -11,7 +11,8 @@
 /* Adds the reference's numbers to the verdict's rows, position by position, and finds what differs in the inputs.
  * Rows that are right by themselves, downstream of a fault and away from the reference become `propagated`. Returns the
  * number of rows that had a counterpart; 0 with *error when none had (nothing in common). */
-int tt_compare(struct tt_graph *graph, struct tt_verdict *verdict, const struct tt_trace *reference,
+int tt_compare(struct tt_graph *graph, struct tt_verdict *verdict, struct tt_trace *trace,
+               struct tt_trace *reference,
                struct tt_error *error);
 
 /* Arrays of named tensors (hooks of another framework, saved tensors) as a trace: names are components

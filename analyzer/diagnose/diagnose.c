@@ -265,6 +265,22 @@ static bool try_pairs(const struct tt_diagnosis *d, const struct tt_observation 
     return false;
 }
 
+/* The same fault again in another layer or pass is the rule: nothing else is tried when a known one explains it. */
+static bool known_again(const struct tt_diagnosis *d, const struct tt_observation *target, const int *nodes, int n,
+                        struct tt_fault *fault)
+{
+    struct tt_hypotheses list = {0};
+    tt_hypotheses_known(d, target, nodes, n, &list);
+    for (int i = 0; i < list.count; i++)
+        try_one(d, target, &list.items[i]);
+    const struct tt_hypothesis *best = best_of(d, &list, fault->chi2);
+    bool found = best && accepted(best, fault->chi2) && best->judged.chi2 <= TT_CHI2_PASS;
+    if (found)
+        accept(d, &list, best, fault);
+    tt_hypotheses_free(&list);
+    return found;
+}
+
 void tt_diagnose(const struct tt_diagnosis *d, const struct tt_observation *target, struct tt_fault *fault)
 {
     int nodes[MAX_SPAN];
@@ -272,6 +288,8 @@ void tt_diagnose(const struct tt_diagnosis *d, const struct tt_observation *targ
     int n = tt_evaluator_span(d->evaluator, target->node, nodes, MAX_SPAN);
     name_span(d, nodes, n, fault);
     blame(d, target->node, fault);
+    if (known_again(d, target, nodes, n, fault))
+        return;
     tt_hypotheses_collect(d, target, nodes, n, &list);
     for (int i = 0; i < list.count; i++)
         try_one(d, target, &list.items[i]);

@@ -343,18 +343,25 @@ void tt_hypotheses_listed(const struct tt_diagnosis *d, const int *nodes, int n,
     }
 }
 
-void tt_hypotheses_collect(const struct tt_diagnosis *d, const struct tt_observation *target, const int *nodes, int n,
-                           struct tt_hypotheses *out)
+void tt_hypotheses_known(const struct tt_diagnosis *d, const struct tt_observation *target, const int *nodes, int n,
+                         struct tt_hypotheses *out)
 {
     int reader = reader_with_forms(d, target);
     for (int i = 0; i < n; i++)
         add_known(d, nodes[i], out);
+    if (reader >= 0)
+        add_known(d, reader, out);
+}
+
+void tt_hypotheses_collect(const struct tt_diagnosis *d, const struct tt_observation *target, const int *nodes, int n,
+                           struct tt_hypotheses *out)
+{
+    int reader = reader_with_forms(d, target);
+    tt_hypotheses_known(d, target, nodes, n, out);
     tt_hypotheses_of_weights(d, nodes, n, out);
     tt_hypotheses_listed(d, nodes, n, out);
-    if (reader >= 0) {
-        add_known(d, reader, out);
+    if (reader >= 0)
         add_variants(d, reader, out);
-    }
     for (int i = 0; i < n; i++) {
         add_recoveries(d, target, nodes[i], out);
         add_weights(d, nodes[i], out);

@@ -37,6 +37,9 @@ struct tt_hypotheses {
 /* Everything that could be wrong with `nodes` [n], given what was seen of the target. */
 void tt_hypotheses_collect(const struct tt_diagnosis *diagnosis, const struct tt_observation *target, const int *nodes,
                            int n, struct tt_hypotheses *out);
+/* Faults already named, in these nodes. */
+void tt_hypotheses_known(const struct tt_diagnosis *diagnosis, const struct tt_observation *target, const int *nodes,
+                         int n, struct tt_hypotheses *out);
 /* Listed forms only (variants and rewrites): what `unobservable` asks about. */
 void tt_hypotheses_listed(const struct tt_diagnosis *diagnosis, const int *nodes, int n, struct tt_hypotheses *out);
 /* One form of one node, if its condition holds. */

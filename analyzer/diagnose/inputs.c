@@ -41,8 +41,7 @@ void tt_add_token_fault(struct tt_verdict *v, const struct tt_trace_pass *pass, 
     v->overall = "mismatch";
 }
 
-/* The token that the last row of `logits` asks for; -1: not seen. */
-static int32_t greedy(const struct tt_graph *graph, const struct tt_trace_pass *pass)
+int32_t tt_greedy_token(const struct tt_graph *graph, const struct tt_trace_pass *pass)
 {
     const struct tt_observation *o = NULL;
     for (int i = 0; i < pass->nobservations; i++) {
@@ -68,7 +67,7 @@ static const struct tt_trace_pass *pass_after(const struct tt_trace *trace, int 
     return NULL;
 }
 
-void tt_check_tokens(const struct tt_graph *graph, struct tt_verdict *v)
+void tt_check_tokens(struct tt_verdict *v)
 {
     int steps = 0, distance = 0;
     const struct tt_trace_pass *first = NULL;
@@ -76,7 +75,7 @@ void tt_check_tokens(const struct tt_graph *graph, struct tt_verdict *v)
     for (int i = 0; i < v->trace->npasses; i++) {
         const struct tt_trace_pass *next = pass_after(v->trace, i);
         int32_t wanted = next && next->phase == TT_DECODE && next->tokens_by == TT_BY_VALUE
-                             ? greedy(graph, &v->trace->passes[i])
+                             ? v->trace->passes[i].greedy
                              : -1;
         if (wanted < 0)
             continue;

@@ -20,7 +20,7 @@
 
 struct walk {
     struct tt_graph *graph;
-    const struct tt_trace *trace;
+    struct tt_trace *trace;
     const struct tt_verify_options *options;
     struct tt_evaluator *evaluator;
     struct tt_verdict *verdict;
@@ -277,6 +277,7 @@ static void walk_node(struct walk *w, int node)
 static void walk_pass(struct walk *w, int index)
 {
     size_t nodes = (size_t)tt_graph_nnodes(w->graph);
+    tt_trace_load(w->trace, index);
     w->pass = &w->trace->passes[index];
     memset(w->confirmed, 0, nodes);
     memset(w->doubtful, 0, nodes);
@@ -287,11 +288,14 @@ static void walk_pass(struct walk *w, int index)
     for (size_t i = 0; i < nodes; i++)
         w->reached[i] |= w->covered[i];
     tt_coverage_add(w->verdict, w->graph, w->pass, w->covered);
+    w->trace->passes[index].greedy = tt_greedy_token(w->graph, w->pass);
     tt_evaluator_end(w->evaluator);
     tt_graph_release_weights(w->graph);
+    for (int i = 0; i < index; i++) /* this one stays for a while: a stale operand is looked for in the pass before */
+        tt_trace_unload(w->trace, i);
 }
 
-struct tt_verdict *tt_verify(struct tt_graph *graph, const struct tt_trace *trace,
+struct tt_verdict *tt_verify(struct tt_graph *graph, struct tt_trace *trace,
                              const struct tt_verify_options *options)
 {
     size_t nodes = (size_t)tt_graph_nnodes(graph);
@@ -313,7 +317,7 @@ struct tt_verdict *tt_verify(struct tt_graph *graph, const struct tt_trace *trac
     tt_progress_end(&progress);
     struct tt_diagnosis d = diagnosis_of(&w);
     tt_note_hidden_causes(w.visible, &d, w.reached);
-    tt_check_tokens(graph, w.verdict);
+    tt_check_tokens(w.verdict);
     tt_visibility_report(w.visible, w.verdict);
     tt_coverage_finish(w.verdict);
     tt_visibility_free(w.visible);

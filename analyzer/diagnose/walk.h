@@ -13,7 +13,7 @@ struct tt_verify_options {
 };
 
 /* Every value seen in `trace` against what the graph says it should have been. The trace must outlive the verdict. */
-struct tt_verdict *tt_verify(struct tt_graph *graph, const struct tt_trace *trace,
+struct tt_verdict *tt_verify(struct tt_graph *graph, struct tt_trace *trace,
                              const struct tt_verify_options *options);
 
 #endif

@@ -27,10 +27,10 @@ struct tt_naming {
     struct tt_trace *trace;
     size_t ncalls;
     struct tt_named_call *calls; /* matrix products, in order */
-    size_t nweights, nunknown;   /* weight-like products named / not */
+    struct tt_namer *namer;      /* behind the trace: it reads values when a pass is loaded */
 };
 
-/* NULL with one line when nothing in the capture belongs to this model. */
+/* The capture and `options` must outlive it. NULL with one line when nothing in the capture belongs to this model. */
 struct tt_naming *tt_naming_new(const struct tt_capture *capture, struct tt_graph *graph,
                                 const struct tt_naming_options *options, struct tt_error *error);
 void tt_naming_free(struct tt_naming *naming);

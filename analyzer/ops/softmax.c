@@ -191,13 +191,17 @@ static void line_errors(const struct softmax *s, int64_t start, double top, stru
     }
 }
 
+/* Of the sum of exponentials. Added one by one to a sum that is large already, terms below its last place vanish: up to
+ * u of each is lost, always to the same side. */
 static double sum_variance(const struct softmax *s, int64_t start, const struct tt_value *out)
 {
     int64_t terms = 0, end = start + s->lines.length * s->lines.stride;
-    for (int64_t i = start; i < end; i += s->lines.stride)
+    double u = s->call->numerics.u_acc, lost = 0;
+    for (int64_t i = start; i < end; i += s->lines.stride) {
         terms += out->v[i] != 0;
-    double u = s->call->numerics.u_acc;
-    return s->normalise ? u * u * (0.5 + 0.25 * (double)terms) : 0;
+        lost += fmin(fabs(out->v[i]), u);
+    }
+    return s->normalise ? u * u * (0.5 + 0.25 * (double)terms) + 0.25 * lost * lost : 0;
 }
 
 static void share_sum_variance(const struct softmax *s, int64_t start, double variance, struct tt_value *out)

@@ -400,33 +400,48 @@ static const char *head_map_of(const struct tt_evaluator *e, const struct overla
     return override ? tt_attributes_string(&override->set, "head_map", own) : own;
 }
 
+static bool changes_shape(const struct tt_evaluator *e, const struct tt_value *value, int node, int consumer, int port)
+{
+    int64_t shape[TT_VALUE_RANK];
+    int rank = tt_trace_shape(e->graph, e->pass, node, consumer, port, shape);
+    return consumer >= 0 && rank == 3 && value->rank == 3 && shape[1] != value->shape[1] && value->shape[1] > 0;
+}
+
 static struct tt_value in_shape(struct tt_evaluator *e, const struct overlay *overlay, const struct tt_value *value,
                                 int node, int consumer, int port)
 {
     int64_t shape[TT_VALUE_RANK];
-    int rank = tt_trace_shape(e->graph, e->pass, node, consumer, port, shape);
-    if (consumer >= 0 && rank == 3 && value->rank == 3 && shape[1] != value->shape[1] && value->shape[1] > 0)
-        return repeat_heads(value, shape, head_map_of(e, overlay, consumer));
-    return tt_value_copy(value);
+    if (!changes_shape(e, value, node, consumer, port))
+        return tt_value_copy(value);
+    tt_trace_shape(e->graph, e->pass, node, consumer, port, shape);
+    return repeat_heads(value, shape, head_map_of(e, overlay, consumer));
 }
 
-/* Input `port` of `node`: as the node itself read it when that was seen, else its source's value. Owned by the caller. */
+/* Input `port` of `node`: as the node itself read it when that was seen, else its source's value. *lent: the arrays belong
+ * to the trace or to a slot; otherwise the caller frees them. */
 static int input_value(struct tt_evaluator *e, struct overlay *overlay, int node, int port, int source,
-                       bool rewired, struct tt_value *out, struct tt_error *error)
+                       bool rewired, struct tt_value *out, bool *lent, struct tt_error *error)
 {
     const struct tt_observation *o = rewired ? NULL : port_observation(e, source, node, port);
     const struct tt_value *value;
+    *lent = true;
     if (o && tt_observation_complete(o)) {
-        *out = tt_value_copy(&o->value);
+        *out = o->value;
         return 0;
     }
     if (value_in(e, overlay, source, &value, error))
         return -1;
-    *out = in_shape(e, overlay, value, source, rewired ? -1 : node, port);
+    *out = *value;
+    if (!rewired && changes_shape(e, value, source, node, port)) {
+        *out = in_shape(e, overlay, value, source, node, port);
+        *lent = false;
+    }
     if (o) {
         struct tt_value merged = merge(o, out);
-        tt_value_free(out);
+        if (!*lent)
+            tt_value_free(out);
         *out = merged;
+        *lent = false;
     }
     return 0;
 }
@@ -435,6 +450,7 @@ struct prepared { /* an op call with everything it borrows */
     struct tt_op_call call;
     struct tt_attributes attributes;
     struct tt_value inputs[TT_OP_MAX_INPUTS];
+    bool lent[TT_OP_MAX_INPUTS]; /* arrays are somebody else's */
     struct tt_pass_inputs pass;
     const struct tt_op *op;
 };
@@ -442,7 +458,8 @@ struct prepared { /* an op call with everything it borrows */
 static void release(struct prepared *p)
 {
     for (int i = 0; i < p->call.nin; i++)
-        tt_value_free(&p->inputs[i]);
+        if (!p->lent[i])
+            tt_value_free(&p->inputs[i]);
 }
 
 static double unit_of_target(const struct tt_evaluator *e, int node)
@@ -473,7 +490,8 @@ static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, s
     p->call.numerics = (struct tt_numerics){.u_store = unit_of_target(e, index), .u_acc = acc};
     for (int i = 0; i < p->call.nin; i++) {
         int source = rewired ? override->in[i] : node->in[i];
-        if (input_value(e, overlay, index, i, source, rewired && source != node->in[i], &p->inputs[i], error))
+        if (input_value(e, overlay, index, i, source, rewired && source != node->in[i], &p->inputs[i], &p->lent[i],
+                        error))
             return -1;
         p->call.in[i] = &p->inputs[i];
     }
@@ -499,6 +517,11 @@ static void bind_call(struct prepared *p)
 static int64_t gather(struct prepared *p, const uint8_t *rows, int64_t nrows, int32_t *tokens, int64_t *positions)
 {
     int64_t kept = 0;
+    for (int i = 0; i < p->call.nin; i++) {
+        if (p->lent[i])
+            p->inputs[i] = tt_value_copy(&p->inputs[i]);
+        p->lent[i] = false;
+    }
     for (int64_t t = 0; t < nrows; t++) {
         if (!rows[t])
             continue;

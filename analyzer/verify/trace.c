@@ -37,13 +37,36 @@ static void *copy_of(const void *from, int64_t count, size_t size)
     return to;
 }
 
-static void free_pass(struct tt_trace_pass *pass)
+static void free_observations(struct tt_trace_pass *pass)
 {
     for (int i = 0; i < pass->nobservations; i++) {
         tt_value_free(&pass->observations[i].value);
         free(pass->observations[i].seen);
     }
     free(pass->observations);
+    pass->observations = NULL;
+    pass->nobservations = pass->capacity = 0;
+}
+
+void tt_trace_load(struct tt_trace *trace, int index)
+{
+    struct tt_trace_pass *pass = &trace->passes[index];
+    if (trace->load && !pass->loaded)
+        trace->load(trace->user, trace, index);
+    pass->loaded = true;
+}
+
+void tt_trace_unload(struct tt_trace *trace, int index)
+{
+    if (!trace->load)
+        return;
+    free_observations(&trace->passes[index]);
+    trace->passes[index].loaded = false;
+}
+
+static void free_pass(struct tt_trace_pass *pass)
+{
+    free_observations(pass);
     free((void *)pass->inputs.tokens);
     free((void *)pass->inputs.positions);
     free((void *)pass->inputs.types);
@@ -67,7 +90,7 @@ struct tt_trace_pass *tt_trace_add_pass(struct tt_trace *trace, const struct tt_
         trace->passes = tt_grow(trace->passes, (size_t)trace->capacity, sizeof *trace->passes);
     }
     struct tt_trace_pass *pass = &trace->passes[trace->npasses++];
-    *pass = (struct tt_trace_pass){.pass = trace->npasses - 1, .inputs = *inputs, .tokens_by = TT_BY_NAME};
+    *pass = (struct tt_trace_pass){.pass = trace->npasses - 1, .inputs = *inputs, .tokens_by = TT_BY_NAME, .greedy = -1};
     pass->inputs.tokens = copy_of(inputs->tokens, inputs->ntokens, sizeof *inputs->tokens);
     pass->inputs.positions = copy_of(inputs->positions, inputs->ntokens, sizeof *inputs->positions);
     pass->inputs.types = copy_of(inputs->types, inputs->ntokens, sizeof *inputs->types);

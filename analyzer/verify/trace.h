@@ -51,6 +51,8 @@ struct tt_trace_pass {
     struct tt_pass_inputs inputs; /* arrays owned by the pass */
     enum tt_evidence tokens_by;
     double tokens_margin;         /* how much better the recovered tokens fit than the runner-up, 0: given */
+    int32_t greedy;               /* token that the last logits ask for, -1: not seen; set by verification */
+    bool loaded;                  /* observations are in memory, see tt_trace_load */
     int nobservations, capacity;
     struct tt_observation *observations;
 };
@@ -63,6 +65,9 @@ struct tt_trace {
     double weight_unit;           /* round-off to which the engine rounded the file's weights, 0: not */
     double unit;                  /* round-off of the engine's activations (finest that most of them have) */
     char note[512];               /* what could not be named and why, one line */
+    /* Fills a pass with its observations; NULL: they are there from the beginning. */
+    void (*load)(void *user, struct tt_trace *trace, int pass);
+    void *user;
 };
 
 struct tt_trace *tt_trace_new(const struct tt_graph *graph);
@@ -71,6 +76,9 @@ void tt_trace_free(struct tt_trace *trace);
 /* Arrays of `inputs` are copied; the tokens count as given (tokens_by TT_BY_NAME). The pointer is valid until the next
  * call. */
 struct tt_trace_pass *tt_trace_add_pass(struct tt_trace *trace, const struct tt_pass_inputs *inputs);
+/* A long run does not fit in memory: observations are there between load and unload only. Both may be called again. */
+void tt_trace_load(struct tt_trace *trace, int pass);
+void tt_trace_unload(struct tt_trace *trace, int pass);
 /* Makes (or finds) the observation, allocated in canonical shape with nothing seen. */
 struct tt_observation *tt_trace_observe(struct tt_trace *trace, struct tt_trace_pass *pass, int node, int consumer,
                                         int port);
