@@ -124,21 +124,42 @@ static void row_major(int64_t *strides, const int64_t *shape, int rank)
     }
 }
 
+/* False when this is no tensor. */
+static bool make_view(struct tt_tensor_view *view, int dtype, int rank, const int64_t *shape,
+                      const int64_t *strides, const void *data)
+{
+    if (rank < 0 || rank > TT_MAX_RANK || dtype <= TT_NONE || dtype >= TT_DTYPE_COUNT)
+        return false;
+    *view = (struct tt_tensor_view){.dtype = (enum tt_dtype)dtype, .rank = rank, .data = data};
+    if (rank)
+        memcpy(view->shape, shape, (size_t)rank * sizeof(*shape));
+    if (rank && strides)
+        memcpy(view->strides, strides, (size_t)rank * sizeof(*strides));
+    else
+        row_major(view->strides, view->shape, rank);
+    return true;
+}
+
+void tensortap_call_announce(tensortap_call *call, int dtype, int rank, const int64_t *shape,
+                             const int64_t *strides, const void *data)
+{
+    struct tt_section section;
+    struct tt_tensor_view view;
+    if (!call || !make_view(&view, dtype, rank, shape, strides, data) ||
+        !tt_section_resume(&section, call->recorder))
+        return;
+    tt_call_announce(&call->scope, &view);
+    tt_section_leave(&section);
+}
+
 void tensortap_call_operand(tensortap_call *call, const char *role, int when, int dtype, int rank,
                             const int64_t *shape, const int64_t *strides, const void *data)
 {
     struct tt_section section;
-    struct tt_tensor_view view = {.dtype = (enum tt_dtype)dtype, .rank = rank, .data = data};
-    if (!call || rank < 0 || rank > TT_MAX_RANK || dtype <= TT_NONE || dtype >= TT_DTYPE_COUNT)
+    struct tt_tensor_view view;
+    if (!call || !make_view(&view, dtype, rank, shape, strides, data) ||
+        !tt_section_resume(&section, call->recorder))
         return;
-    if (!tt_section_resume(&section, call->recorder))
-        return;
-    if (rank)
-        memcpy(view.shape, shape, (size_t)rank * sizeof(*shape));
-    if (rank && strides)
-        memcpy(view.strides, strides, (size_t)rank * sizeof(*strides));
-    else
-        row_major(view.strides, view.shape, rank);
     if (!call->scope.begun)
         tt_call_begin(&call->scope);
     tt_call_operand(&call->scope, intern(role), when ? TT_AFTER : TT_BEFORE, &view);

@@ -63,6 +63,8 @@ enum tt_record_type { /* append-only */
     TT_RECORD_LOSS = 11, /* cumulative: of one (what, detail) the last record counts */
     TT_RECORD_END = 12,
     TT_RECORD_BLOB = 13, /* a tensor stored in a shard; written after its bytes */
+    TT_RECORD_CONTENT = 14, /* operands of this digest, recorded before without their bytes, have them after all */
+    TT_RECORD_EPOCH = 15, /* an epoch begins, or its form changed: of one epoch the last record counts */
 };
 
 enum tt_tag { /* append-only; in brackets the value */

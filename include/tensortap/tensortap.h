@@ -39,12 +39,14 @@ TENSORTAP_API void tensortap_stop(void);
  *
  *   call = tensortap_call_begin("python", "linear", "torch.nn.functional.linear");
  *   tensortap_call_attr_i64(call, "in_features", 64);
+ *   tensortap_call_announce(call, TT_F32, 2, shape, strides, weight);          optional, see below
  *   tensortap_call_operand(call, "x", 0, TT_F32, 2, shape, strides, data);     before
  *   …the operation itself…
  *   tensortap_call_operand(call, "out", 1, TT_F32, 2, shape, strides, data);   after
  *   tensortap_call_end(call);
  *
- * Attributes come before the first operand. A NULL handle (nothing is recorded) is accepted everywhere.
+ * Attributes come before the first operand. Inputs that are announced before it let a pass begin with the call
+ * whose weight recurs; without that, and without tensortap_pass, it begins one call later. A NULL handle (nothing is recorded) is accepted everywhere.
  * `dtype` is a number of tensortap/dtype.h; `shape` and `strides` count elements, strides may be NULL for a
  * contiguous row-major tensor; `when` is 0 before, 1 after. A call of the same tap inside another is not
  * recorded, calls of other taps inside it are its children. */
@@ -54,6 +56,8 @@ TENSORTAP_API tensortap_call *tensortap_call_begin(const char *tap, const char *
 TENSORTAP_API void tensortap_call_attr_i64(tensortap_call *call, const char *name, int64_t value);
 TENSORTAP_API void tensortap_call_attr_f64(tensortap_call *call, const char *name, double value);
 TENSORTAP_API void tensortap_call_attr_str(tensortap_call *call, const char *name, const char *value);
+TENSORTAP_API void tensortap_call_announce(tensortap_call *call, int dtype, int rank, const int64_t *shape,
+                                           const int64_t *strides, const void *data);
 TENSORTAP_API void tensortap_call_operand(tensortap_call *call, const char *role, int when, int dtype,
                                           int rank, const int64_t *shape, const int64_t *strides,
                                           const void *data);

@@ -98,6 +98,10 @@ void tt_call_i64(struct tt_call_scope *call, const char *name, int64_t value);
 void tt_call_f64(struct tt_call_scope *call, const char *name, double value);
 void tt_call_str(struct tt_call_scope *call, const char *name, const char *value);
 
+/* An input that will be recorded, told before tt_call_begin: a call whose weight recurs begins a new epoch, and
+ * belongs to it as a whole. Without it the next call is the first of the epoch. */
+void tt_call_announce(struct tt_call_scope *call, const struct tt_tensor_view *view);
+
 /* Writes the call record with its attributes; operands may follow. */
 void tt_call_begin(struct tt_call_scope *call);
 

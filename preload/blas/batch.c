@@ -100,7 +100,8 @@ static void product_before(const struct tt_call_scope *parent, struct tt_blas_ma
     product->sound = tt_gemm_record_inputs(&product->scope, &product->gemm);
 }
 
-static void products_before(const struct tt_call_scope *parent, struct tt_gemm_batch *batch)
+/* All products are announced before the first record, so that the batch is of one epoch. */
+static void announce_products(struct tt_call_scope *parent, struct tt_gemm_batch *batch)
 {
     int64_t index = 0;
     for (int64_t group = 0; group < batch->group_count; group++) {
@@ -109,7 +110,7 @@ static void products_before(const struct tt_call_scope *parent, struct tt_gemm_b
         for (int64_t i = 0; i < size; i++, index++) {
             place(batch, index, &gemm);
             batch->matrices[index].gemm = gemm;
-            product_before(parent, &batch->matrices[index], index);
+            tt_gemm_announce(parent, &gemm);
         }
     }
 }
@@ -127,14 +128,16 @@ void tt_gemm_batch_before(struct tt_blas_call *call, const void *frame, struct t
         tt_call_i64(&call->scope, "invalid", 1);
     else
         tt_call_i64(&call->scope, "batch", count);
-    tt_call_begin(&call->scope);
     if (count > 0)
         batch->matrices = calloc((size_t)count, sizeof(*batch->matrices));
     batch->nmatrices = batch->matrices ? count : 0;
     if (batch->matrices)
-        products_before(&call->scope, batch);
+        announce_products(&call->scope, batch);
     else if (count > 0)
         tt_core_problem("%s: no memory to record a batch", batch->routine);
+    tt_call_begin(&call->scope);
+    for (int64_t i = 0; i < batch->nmatrices; i++)
+        product_before(&call->scope, &batch->matrices[i], i);
     tt_section_leave(&section);
 }
 

@@ -90,6 +90,8 @@ void tt_gemm_before(struct tt_blas_call *call, const void *frame, const struct t
 void tt_gemm_after(struct tt_blas_call *call, const struct tt_gemm *gemm);
 /* The two halves without entering and leaving, for the products of a batch. */
 bool tt_gemm_record_inputs(struct tt_call_scope *scope, const struct tt_gemm *gemm);
+/* Tells the recorder of the inputs before the call begins; for a batch, of those of all its products. */
+void tt_gemm_announce(struct tt_call_scope *scope, const struct tt_gemm *gemm);
 void tt_gemm_record_output(struct tt_call_scope *scope, const struct tt_gemm *gemm);
 void tt_gemm_batch_before(struct tt_blas_call *call, const void *frame, struct tt_gemm_batch *batch);
 void tt_gemm_batch_after(struct tt_blas_call *call, struct tt_gemm_batch *batch);

@@ -44,7 +44,7 @@ static struct tt_tensor_view with_batch(struct tt_tensor_view view, int64_t batc
     return view;
 }
 
-static void operand(struct tt_call_scope *scope, const struct tt_gemm *g, char role, enum tt_when when)
+static struct tt_tensor_view view_of(const struct tt_gemm *g, char role)
 {
     struct tt_tensor_view view;
     int64_t stride;
@@ -58,8 +58,12 @@ static void operand(struct tt_call_scope *scope, const struct tt_gemm *g, char r
         view = tt_blas_matrix_view(g->c, g->type_c, g->order, 'n', g->m, g->n, g->ldc);
         stride = g->stride_c;
     }
-    if (g->strided)
-        view = with_batch(view, g->batch, stride);
+    return g->strided ? with_batch(view, g->batch, stride) : view;
+}
+
+static void operand(struct tt_call_scope *scope, const struct tt_gemm *g, char role, enum tt_when when)
+{
+    struct tt_tensor_view view = view_of(g, role);
     tt_call_operand(scope, role == 'a' ? "a" : role == 'b' ? "b" : "c", when, &view);
 }
 
@@ -73,12 +77,22 @@ static void inputs(struct tt_call_scope *scope, const struct tt_gemm *g)
         operand(scope, g, 'c', TT_BEFORE);
 }
 
+void tt_gemm_announce(struct tt_call_scope *scope, const struct tt_gemm *gemm)
+{
+    if (!tt_gemm_valid(gemm) || gemm->alpha == 0)
+        return;
+    struct tt_tensor_view a = view_of(gemm, 'a'), b = view_of(gemm, 'b');
+    tt_call_announce(scope, &a);
+    tt_call_announce(scope, &b);
+}
+
 bool tt_gemm_record_inputs(struct tt_call_scope *scope, const struct tt_gemm *gemm)
 {
     bool sound = tt_gemm_valid(gemm);
     attributes(scope, gemm);
     if (!sound)
         tt_call_i64(scope, "invalid", 1);
+    tt_gemm_announce(scope, gemm);
     tt_call_begin(scope);
     if (sound)
         inputs(scope, gemm);

@@ -4,6 +4,12 @@
  */
 #include "blas/call.h"
 
+static void announce(struct tt_call_scope *scope, const void *data, enum tt_dtype type, int64_t n, int64_t increment)
+{
+    struct tt_tensor_view view = tt_blas_vector_view(data, type, n, increment);
+    tt_call_announce(scope, &view);
+}
+
 static void vector(struct tt_call_scope *scope, const char *role, enum tt_when when, const void *data,
                    enum tt_dtype type, int64_t n, int64_t increment)
 {
@@ -50,10 +56,23 @@ static void gemv_attributes(struct tt_call_scope *scope, const struct tt_gemv *g
     tt_call_f64(scope, "beta", g->beta);
 }
 
+static struct tt_tensor_view gemv_matrix(const struct tt_gemv *g)
+{
+    return tt_blas_matrix_view(g->a, g->type_a, g->order, g->trans, rows(g), columns(g), g->lda);
+}
+
+static void gemv_announce(struct tt_call_scope *scope, const struct tt_gemv *g)
+{
+    if (!tt_gemv_valid(g) || g->alpha == 0)
+        return;
+    struct tt_tensor_view a = gemv_matrix(g);
+    tt_call_announce(scope, &a);
+    announce(scope, g->x, g->type_x, columns(g), g->incx);
+}
+
 static void gemv_inputs(struct tt_call_scope *scope, const struct tt_gemv *g)
 {
-    struct tt_tensor_view a =
-        tt_blas_matrix_view(g->a, g->type_a, g->order, g->trans, rows(g), columns(g), g->lda);
+    struct tt_tensor_view a = gemv_matrix(g);
     if (g->alpha != 0) {
         tt_call_operand(scope, "a", TT_BEFORE, &a);
         vector(scope, "x", TT_BEFORE, g->x, g->type_x, columns(g), g->incx);
@@ -68,6 +87,7 @@ void tt_gemv_before(struct tt_blas_call *call, const void *frame, const struct t
     if (!tt_blas_begin(call, frame, &section, "matvec", gemv->routine))
         return;
     gemv_attributes(&call->scope, gemv);
+    gemv_announce(&call->scope, gemv);
     if (begin(call, tt_gemv_valid(gemv)))
         gemv_inputs(&call->scope, gemv);
     tt_section_leave(&section);
@@ -92,6 +112,10 @@ void tt_dot_before(struct tt_blas_call *call, const void *frame, const struct tt
     tt_call_i64(&call->scope, "n", dot->n);
     tt_call_i64(&call->scope, "incx", dot->incx);
     tt_call_i64(&call->scope, "incy", dot->incy);
+    if (dot->n > 0) {
+        announce(&call->scope, dot->x, dot->type_x, dot->n, dot->incx);
+        announce(&call->scope, dot->y, dot->type_y, dot->n, dot->incy);
+    }
     if (begin(call, dot->n > 0)) {
         vector(&call->scope, "x", TT_BEFORE, dot->x, dot->type_x, dot->n, dot->incx);
         vector(&call->scope, "y", TT_BEFORE, dot->y, dot->type_y, dot->n, dot->incy);
@@ -121,6 +145,8 @@ void tt_axpy_before(struct tt_blas_call *call, const void *frame, const struct t
     tt_call_i64(&call->scope, "incx", axpy->incx);
     tt_call_i64(&call->scope, "incy", axpy->incy);
     tt_call_f64(&call->scope, "alpha", axpy->alpha);
+    if (axpy->n > 0 && axpy->alpha != 0)
+        announce(&call->scope, axpy->x, axpy->type_x, axpy->n, axpy->incx);
     if (begin(call, axpy->n > 0)) {
         if (axpy->alpha != 0)
             vector(&call->scope, "x", TT_BEFORE, axpy->x, axpy->type_x, axpy->n, axpy->incx);

@@ -40,18 +40,18 @@ static bool nested(const struct tt_recorder *recorder, const char *tap, uint64_t
 }
 
 /* A call is chosen, too, when it is a batch ("matmul_batch") of what is chosen ("matmul"): its parts are calls. */
-static bool chosen(const struct tt_selection *selection, const char *op, uint64_t epoch, uint32_t thread)
+static bool chosen(const struct tt_selection *selection, const char *op, uint32_t thread)
 {
     static const char batch[] = "_batch";
     char part[64];
     size_t length = strlen(op), tail = sizeof batch - 1;
-    if (tt_selection_call(selection, op, epoch, thread))
+    if (tt_selection_call(selection, op, thread))
         return true;
     if (length <= tail || length - tail >= sizeof part || strcmp(op + length - tail, batch) != 0)
         return false;
     memcpy(part, op, length - tail);
     part[length - tail] = '\0';
-    return tt_selection_call(selection, part, epoch, thread);
+    return tt_selection_call(selection, part, thread);
 }
 
 bool tt_call_enter(struct tt_call_scope *call, struct tt_recorder *recorder, const char *tap, const char *op,
@@ -65,11 +65,10 @@ bool tt_call_enter(struct tt_call_scope *call, struct tt_recorder *recorder, con
         return false;
     call->parent = 0;
     drop_unwound(call);
-    uint64_t epoch = __atomic_load_n(&recorder->policy.epoch, __ATOMIC_RELAXED);
     bool recorded = tt_local.depth < ACTIVE_MOST && !nested(recorder, tap, &call->parent) &&
                     tt_recorder_ready(recorder);
     struct tt_thread *thread = recorded ? tt_recorder_thread(recorder) : NULL;
-    if (thread && !chosen(&recorder->selection, op, epoch, thread->stream.thread)) {
+    if (thread && !chosen(&recorder->selection, op, thread->stream.thread)) {
         tt_recorder_lose(recorder, TT_LOSS_FILTERED, op, 0, false);
         thread = NULL;
     }
@@ -148,24 +147,48 @@ static void put_call(struct tt_call_scope *call, struct tt_record *record)
     tt_record_text(record, TT_TAG_TAP, call->private_[0]);
     tt_record_text(record, TT_TAG_OP, call->private_[1]);
     tt_record_text(record, TT_TAG_ROUTINE, call->private_[2]);
-    tt_record_u64(record, TT_TAG_EPOCH, __atomic_load_n(&call->recorder->policy.epoch, __ATOMIC_RELAXED));
+    tt_record_u64(record, TT_TAG_EPOCH, tt_now_epoch(tt_call_now(call)));
     tt_record_u64(record, TT_TAG_TIME, tt_clock());
     for (uint32_t i = 0; i < call->nattrs; i++)
         put_attribute(record, &call->attrs[i]);
 }
 
+static void leave_active(const struct tt_call_scope *call)
+{
+    for (uint32_t i = tt_local.depth; i-- > 0;)
+        if (tt_local.active[i].scope == call) {
+            tt_local.depth = i;
+            break;
+        }
+}
+
+/* Whether a call is of a selected pass is known once its epoch is. */
+static void drop(struct tt_call_scope *call)
+{
+    tt_recorder_lose(call->recorder, TT_LOSS_FILTERED, call->private_[1], 0, false);
+    leave_active(call);
+    call->recorder = NULL;
+}
+
 void tt_call_begin(struct tt_call_scope *call)
 {
     int saved;
-    if (!call->recorder || call->begun || !tt_enter(call->recorder, &saved))
+    struct tt_recorder *recorder = call->recorder;
+    if (!recorder || call->begun || !tt_enter(recorder, &saved))
         return;
-    struct tt_thread *thread = tt_recorder_thread(call->recorder);
+    struct tt_thread *thread = tt_recorder_thread(recorder);
     call->begun = true;
-    if (thread) {
+    if (thread)
+        tt_epoch_enter(recorder, thread, call);
+    if (recorder->selection.by_pass)
+        tt_epoch_count(recorder, call);
+    if (thread && !tt_selection_pass(&recorder->selection, tt_now_epoch(tt_call_now(call)))) {
+        drop(call);
+    } else if (thread) {
         put_call(call, &thread->record);
-        tt_recorder_append(call->recorder, thread);
+        tt_recorder_append(recorder, thread);
     }
-    tt_leave(call->recorder, saved);
+    tt_leave(recorder, saved);
 }
 
 void tt_call_end(struct tt_call_scope *call)
@@ -175,12 +198,10 @@ void tt_call_end(struct tt_call_scope *call)
     if (!recorder)
         return;
     tt_call_begin(call);
+    if (!call->recorder)
+        return;
     call->recorder = NULL;
-    for (uint32_t i = tt_local.depth; i-- > 0;)
-        if (tt_local.active[i].scope == call) {
-            tt_local.depth = i;
-            break;
-        }
+    leave_active(call);
     if (!tt_enter(recorder, &saved))
         return;
     struct tt_thread *thread = tt_recorder_thread(recorder);
@@ -212,7 +233,7 @@ void tt_recorder_mark(struct tt_recorder *recorder, const char *text, bool epoch
     pthread_mutex_lock(&recorder->lock);
     if (epoch)
         tt_policy_mark(&recorder->policy);
-    uint64_t now = __atomic_load_n(&recorder->policy.epoch, __ATOMIC_RELAXED);
+    uint64_t now = tt_now_epoch(tt_policy_now(&recorder->policy));
     bool created = recorder->created;
     if (!created)
         keep_for_later(recorder, text ? text : "", now);

@@ -18,8 +18,7 @@ bool tt_call_enter_child(struct tt_call_scope *child, const struct tt_call_scope
     if (!recorder || !tt_enter(recorder, &saved))
         return false;
     struct tt_thread *thread = tt_recorder_thread(recorder);
-    uint64_t epoch = __atomic_load_n(&recorder->policy.epoch, __ATOMIC_RELAXED);
-    bool chosen = thread && tt_selection_call(&recorder->selection, op, epoch, thread->stream.thread);
+    bool chosen = thread && tt_selection_call(&recorder->selection, op, thread->stream.thread);
     if (thread && !chosen)
         tt_recorder_lose(recorder, TT_LOSS_FILTERED, op, 0, false);
     child->recorder = chosen ? recorder : NULL;

@@ -203,7 +203,8 @@ int tt_content_keep(struct tt_recorder *recorder, struct tt_thread *thread, cons
     if (!keep->store)
         return -ENOENT;
     struct tt_content *made = NULL;
-    uint64_t share = tt_policy_share(&recorder->policy, tt_shards_remaining(&recorder->shards));
+    uint64_t remaining = tt_shards_remaining(&recorder->shards);
+    uint64_t share = keep->whole ? remaining : tt_policy_share(remaining);
     int status = tt_prefix_store(recorder, thread, keep, share, &made);
     if (status == -ENOENT)
         status = keep->layout->bytes <= share ? store_whole(recorder, thread, keep, &made)
@@ -215,6 +216,20 @@ int tt_content_keep(struct tt_recorder *recorder, struct tt_thread *thread, cons
         tt_prefix_learn(recorder, keep, made);
     *out = made;
     return 0;
+}
+
+void tt_content_segments(struct tt_record *record, const struct tt_content *content, uint64_t line_bytes)
+{
+    struct tt_segment_bytes *segment;
+    segment = tt_record_room(record, TT_TAG_SEGMENTS, content->nextents * (uint32_t)sizeof *segment);
+    for (uint32_t i = 0; segment && i < content->nextents; i++)
+        segment[i] = (struct tt_segment_bytes){
+            .first_row = content->extents[i].begin / line_bytes,
+            .rows = content->extents[i].nbytes / line_bytes,
+            .source = content->extents[i].shard,
+            .offset = content->extents[i].offset,
+            .row_stride = line_bytes,
+        };
 }
 
 void tt_contents_free(struct tt_contents *contents)

@@ -16,6 +16,7 @@
 #include "tensortap/layout.h"
 #include "tensortap/reader.h"
 
+struct tt_record;
 struct tt_recorder;
 struct tt_thread;
 
@@ -48,12 +49,15 @@ struct tt_keep { /* what to keep */
     enum tt_dtype dtype;
     const char *name;        /* of the tensor in the shard */
     bool store;              /* false: only look for what is stored already */
+    bool whole;              /* there is room for all of it: no share, no truncation */
 };
 
 /* 0 with *out; -ENOENT: not stored and not to be; -EDQUOT: no budget; other -errno: the disk refused.
  * `out->truncated` tells that some rows were kept. */
 int tt_content_keep(struct tt_recorder *recorder, struct tt_thread *thread, const struct tt_keep *keep,
                     const struct tt_content **out);
+/* Adds the SEGMENTS field; rows of `line_bytes`. */
+void tt_content_segments(struct tt_record *record, const struct tt_content *content, uint64_t line_bytes);
 void tt_contents_free(struct tt_contents *contents);
 
 #endif

@@ -13,6 +13,8 @@
 
 #define DEFAULT_LIMIT (2ull << 30) /* bytes of tensor data */
 #define LEAST_LOG     (256ull << 20)
+#define RING_MOST     (256ull << 20) /* bytes of memory for the last two epochs */
+#define RING_PART     8              /* of the limit on tensor data */
 
 static uint64_t choose_limit(const struct tt_recorder *recorder)
 {
@@ -83,6 +85,8 @@ int tt_recorder_create(struct tt_recorder *recorder)
         rmdir(recorder->directory);
         return status;
     }
+    if (recorder->policy.data && !recorder->policy.everything && !recorder->policy.passes)
+        recorder->ring.room = (limit / RING_PART < RING_MOST ? limit / RING_PART : RING_MOST) / 2;
     recorder->created = true;
     append_process(recorder);
     append_pending_marks(recorder);

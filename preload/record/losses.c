@@ -19,22 +19,23 @@ static struct tt_loss_count *find(struct tt_losses *losses, const char *what, co
     if (losses->count == TT_MOST_LOSSES) /* the last one gathers all that has no entry of its own */
         return &losses->entries[TT_MOST_LOSSES - 1];
     struct tt_loss_count *entry = &losses->entries[losses->count++];
-    entry->what = what;
+    *entry = (struct tt_loss_count){.what = what}; /* a table that was emptied is used again */
     snprintf(entry->detail, sizeof entry->detail, "%s", losses->count == TT_MOST_LOSSES ? "others" : detail);
     return entry;
 }
 
 struct tt_loss_count *tt_losses_add(struct tt_losses *losses, const char *what, const char *detail,
-                                    uint64_t bytes)
+                                    uint64_t times, uint64_t bytes)
 {
     if (!losses->entries)
         losses->entries = calloc(TT_MOST_LOSSES, sizeof *losses->entries);
     if (!losses->entries)
         return NULL;
     struct tt_loss_count *entry = find(losses, what, detail ? detail : "");
-    entry->count++;
+    uint64_t before = entry->count;
+    entry->count += times;
     entry->bytes += bytes;
-    return (entry->count & (entry->count - 1)) == 0 ? entry : NULL;
+    return (before ^ entry->count) > before ? entry : NULL; /* the highest bit is another one */
 }
 
 void tt_losses_free(struct tt_losses *losses)

@@ -24,9 +24,9 @@ struct tt_losses {
     uint32_t count;
 };
 
-/* Returns the entry when it is due to be recorded, else NULL. */
+/* `times` losses of `bytes` together. Returns the entry when it is due to be recorded, else NULL. */
 struct tt_loss_count *tt_losses_add(struct tt_losses *losses, const char *what, const char *detail,
-                                    uint64_t bytes);
+                                    uint64_t times, uint64_t bytes);
 void tt_losses_free(struct tt_losses *losses);
 
 #endif

@@ -193,6 +193,18 @@ static void put_losses(struct tt_text *out, const struct tt_losses *losses)
     tt_text_put(out, "],\n");
 }
 
+static void put_epochs(struct tt_text *out, const struct tt_policy *policy)
+{
+    tt_text_put(out, "  \"epochs\": [");
+    for (uint32_t i = 0; i < policy->nruns; i++) {
+        const struct tt_run *run = &policy->runs[i];
+        tt_text_format(out, "%s\n    {\"first\": %llu, \"last\": %llu, \"kept\": \"%s\", \"reason\": \"%s\"}",
+                       i ? "," : "", (unsigned long long)run->first, (unsigned long long)run->last,
+                       tt_form_name(run->form), tt_reason_name(run->reason));
+    }
+    tt_text_put(out, "],\n");
+}
+
 static bool has_entry(const struct tt_recorder *recorder, const char *key)
 {
     for (const struct tt_manifest_entry *entry = recorder->manifest; entry; entry = entry->next)
@@ -240,6 +252,7 @@ int tt_manifest_write(struct tt_recorder *recorder, bool finished)
         tt_text_format(&out, ": %s,\n", entry->json);
     }
     put_model_files(&out, &recorder->maps);
+    put_epochs(&out, &recorder->policy);
     put_losses(&out, &recorder->losses);
     struct libraries libraries = {&out, ""};
     tt_text_put(&out, "  \"libraries\": [");

@@ -6,11 +6,10 @@
  * before? worth storing? Whatever the answers, one operand record is written.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "record/names.h"
 #include "record/recorder.h"
 #include "record/stats.h"
 
@@ -37,6 +36,7 @@ struct work { /* on one operand */
     int file;           /* index in recorder->maps, -1: none */
     uint64_t file_offset, file_id;
     bool tracked;       /* its repeats are looked for */
+    bool unchanged;     /* it is one: not worth holding, what it belongs to is no single epoch's */
 };
 
 static uint64_t address_of(const struct work *work)
@@ -46,9 +46,9 @@ static uint64_t address_of(const struct work *work)
 
 static void lose(const struct work *work, const char *what)
 {
-    char detail[96];
-    snprintf(detail, sizeof detail, "%s.%s", (const char *)work->call->private_[1], work->role);
-    tt_recorder_lose(work->recorder, what, detail, work->layout.bytes, false);
+    char kind[TT_NAME_BYTES];
+    tt_operand_kind(work->call, work->role, kind);
+    tt_recorder_lose(work->recorder, what, kind, work->layout.bytes, false);
 }
 
 /* ---- readable, and where ---- */
@@ -56,7 +56,7 @@ static void lose(const struct work *work, const char *what)
 static bool find_in_map(struct work *work, bool fresh, struct tt_found *found)
 {
     struct tt_recorder *recorder = work->recorder;
-    uint64_t epoch = __atomic_load_n(&recorder->policy.epoch, __ATOMIC_RELAXED);
+    uint64_t epoch = tt_now_epoch(tt_call_now(work->call));
     pthread_mutex_lock(&recorder->lock);
     if (fresh || (epoch != recorder->maps_epoch && epoch < MAP_EPOCHS) || recorder->maps.unknown > UNKNOWN_MOST) {
         recorder->maps_epoch = epoch;
@@ -172,17 +172,20 @@ static void remember(struct work *work, const struct tt_found *found)
     if (!repeat && !known)
         repeat = tt_repeat_add(&recorder->repeats, address_of(work), work->signature);
     if (repeat && !known) {
+        uint64_t last_call = repeat->last_call;
         free(repeat->chunks);
         *repeat = (struct tt_repeat){.address = address_of(work), .signature = work->signature, .sample = sample,
                                      .digest = work->digest, .stats = work->stats, .in_file = work->file >= 0,
-                                     .file = work->file, .file_offset = work->file_offset};
+                                     .file = work->file, .file_offset = work->file_offset,
+                                     .last_call = last_call};
     }
     if (repeat && chunks && !repeat->chunks) {
         repeat->chunks = chunks;
         repeat->nchunks = nchunks;
         chunks = NULL;
     }
-    tt_policy_weight(&recorder->policy, address_of(work), known || work->file >= 0, known);
+    tt_epoch_weight(recorder, work->call, address_of(work), known || work->file >= 0, known);
+    work->unchanged = known;
     pthread_mutex_unlock(&recorder->lock);
     free(chunks);
 }
@@ -190,8 +193,9 @@ static void remember(struct work *work, const struct tt_found *found)
 static void note_recurrence(struct work *work)
 {
     pthread_mutex_lock(&work->recorder->lock);
-    tt_policy_weight(&work->recorder->policy, address_of(work), true, true);
+    tt_epoch_weight(work->recorder, work->call, address_of(work), true, true);
     pthread_mutex_unlock(&work->recorder->lock);
+    work->unchanged = true;
 }
 
 static void note_content(struct work *work)
@@ -228,46 +232,46 @@ static uint64_t mapping_id(struct work *work)
     return id;
 }
 
-/* Unique within the capture: a role that comes twice in a call gets a number. */
-static void name_tensor(const struct work *work, char *name, size_t size)
+/* Of an epoch that keeps no data: perhaps it will. */
+static void hold(const struct work *work, const struct tt_keep *keep)
 {
-    uintptr_t *stored = (uintptr_t *)&work->call->private_[3];
-    uint64_t bit = 0;
-    for (const char *c = work->role; *c; c++)
-        bit = bit * 31 + (unsigned char)*c;
-    uintptr_t mask = (uintptr_t)1 << ((bit * 2 + work->when) % (sizeof mask * 8));
-    int length = snprintf(name, size - 24, "c%" PRIu64 ".%.64s.%s", work->call->id, work->role,
-                          work->when == TT_BEFORE ? "before" : "after");
-    if (*stored & mask) {
-        uintptr_t *number = (uintptr_t *)&work->call->private_[4];
-        snprintf(name + length, 24, ".%u", (unsigned)++*number);
-    }
-    *stored |= mask;
+    char kind[TT_NAME_BYTES];
+    uint64_t now = tt_call_now(work->call);
+    tt_operand_kind(work->call, work->role, kind);
+    if (tt_now_form(now) != TT_FORM_HELD || work->unchanged ||
+        !tt_ring_hold(work->recorder, tt_now_epoch(now), keep, kind))
+        lose(work, tt_now_reason(now) == TT_REASON_BUDGET ? TT_LOSS_BUDGET : TT_LOSS_THINNED);
+}
+
+/* Of an epoch that keeps data: the next one like it is told. */
+static void refuse(const struct work *work, const char *what)
+{
+    __atomic_fetch_add(&work->recorder->policy.refused, work->layout.bytes, __ATOMIC_RELAXED);
+    lose(work, what);
 }
 
 static void keep_data(struct work *work)
 {
-    char name[128];
+    char name[TT_NAME_BYTES];
     const struct tt_content *known = work->content;
+    enum tt_form form = tt_now_form(tt_call_now(work->call));
     struct tt_keep keep = {.layout = &work->layout, .low = work->low, .digest = work->digest,
-                           .dtype = work->view->dtype, .name = name,
-                           .store = tt_policy_keeps(&work->recorder->policy,
-                                                    __atomic_load_n(&work->recorder->policy.epoch,
-                                                                    __ATOMIC_RELAXED))};
-    name_tensor(work, name, sizeof name);
+                           .dtype = work->view->dtype, .name = name, .whole = form == TT_FORM_WHOLE,
+                           .store = form == TT_FORM_DATA || form == TT_FORM_WHOLE};
+    tt_operand_name(work->call, work->role, work->when, name);
     int status = known ? 0 : tt_content_keep(work->recorder, work->thread, &keep, &work->content);
     if (status == 0) {
         work->kept = work->content->truncated ? TT_KEPT_TRUNCATED : TT_KEPT_DATA;
         if (work->content->truncated)
-            lose(work, TT_LOSS_TRUNCATED);
+            refuse(work, TT_LOSS_TRUNCATED);
         else if (!known && work->tracked)
             note_content(work);
     } else if (status == -ENOENT) {
         work->kept = TT_KEPT_HASH;
-        lose(work, TT_LOSS_THINNED);
+        hold(work, &keep);
     } else {
         work->kept = TT_KEPT_BUDGET;
-        lose(work, status == -EDQUOT ? TT_LOSS_BUDGET : TT_LOSS_DISK);
+        refuse(work, status == -EDQUOT ? TT_LOSS_BUDGET : TT_LOSS_DISK);
     }
 }
 
@@ -318,20 +322,6 @@ static void put_stats(struct tt_record *record, const struct tt_stats *stats)
     tt_record_bytes(record, TT_TAG_STATS, &field, sizeof field);
 }
 
-static void put_segments(struct tt_record *record, const struct tt_content *content, uint64_t line_bytes)
-{
-    struct tt_segment_bytes *segment;
-    segment = tt_record_room(record, TT_TAG_SEGMENTS, content->nextents * (uint32_t)sizeof *segment);
-    for (uint32_t i = 0; segment && i < content->nextents; i++)
-        segment[i] = (struct tt_segment_bytes){
-            .first_row = content->extents[i].begin / line_bytes,
-            .rows = content->extents[i].nbytes / line_bytes,
-            .source = content->extents[i].shard,
-            .offset = content->extents[i].offset,
-            .row_stride = line_bytes,
-        };
-}
-
 static void append(struct work *work)
 {
     struct tt_record *record = &work->thread->record;
@@ -355,7 +345,7 @@ static void append(struct work *work)
     if (work->kept == TT_KEPT_FILE)
         tt_record_bytes(record, TT_TAG_FILE, file, sizeof file);
     else if (work->content)
-        put_segments(record, work->content, work->layout.line_bytes);
+        tt_content_segments(record, work->content, work->layout.line_bytes);
     tt_recorder_append(work->recorder, work->thread);
 }
 
@@ -378,6 +368,8 @@ static void process(struct work *work)
     if (work->kept == TT_KEPT_UNREADABLE)
         lose(work, TT_LOSS_UNREADABLE);
     append(work);
+    if (work->when == TT_AFTER && work->stats.valid && work->stats.nan)
+        tt_epoch_alarm(work->recorder, work->thread);
 }
 
 void tt_call_operand(struct tt_call_scope *call, const char *role, enum tt_when when,
@@ -388,7 +380,7 @@ void tt_call_operand(struct tt_call_scope *call, const char *role, enum tt_when 
         return;
     if (!call->begun)
         tt_call_begin(call);
-    if (!tt_enter(call->recorder, &saved))
+    if (!call->recorder || !tt_enter(call->recorder, &saved))
         return;
     struct work work = {.call = call, .recorder = call->recorder, .role = role, .when = when, .view = view};
     work.thread = tt_recorder_thread(call->recorder);

@@ -100,11 +100,24 @@ void tt_recorder_lose(struct tt_recorder *recorder, const char *what, const char
 {
     if (!locked)
         pthread_mutex_lock(&recorder->lock);
-    struct tt_loss_count *due = tt_losses_add(&recorder->losses, what, detail, bytes);
+    struct tt_loss_count *due = tt_losses_add(&recorder->losses, what, detail, 1, bytes);
     if (due)
         append_loss(recorder, due);
     if (!locked)
         pthread_mutex_unlock(&recorder->lock);
+}
+
+void tt_recorder_lose_all(struct tt_recorder *recorder, struct tt_losses *losses)
+{
+    pthread_mutex_lock(&recorder->lock);
+    for (uint32_t i = 0; i < losses->count; i++) {
+        const struct tt_loss_count *loss = &losses->entries[i];
+        struct tt_loss_count *due = tt_losses_add(&recorder->losses, loss->what, loss->detail, loss->count, loss->bytes);
+        if (due)
+            append_loss(recorder, due);
+    }
+    losses->count = 0;
+    pthread_mutex_unlock(&recorder->lock);
 }
 
 uint64_t tt_recorder_append(struct tt_recorder *recorder, struct tt_thread *thread)
@@ -214,6 +227,7 @@ static void before_fork(void)
 {
     pthread_mutex_lock(&registry.lock);
     for (struct tt_recorder *recorder = registry.recorders; recorder; recorder = recorder->next) {
+        pthread_mutex_lock(&recorder->ring.lock);
         pthread_mutex_lock(&recorder->lock);
         if (recorder->created) {
             pthread_mutex_lock(&recorder->log.lock);
@@ -230,6 +244,7 @@ static void after_fork_parent(void)
             pthread_mutex_unlock(&recorder->log.lock);
         }
         pthread_mutex_unlock(&recorder->lock);
+        pthread_mutex_unlock(&recorder->ring.lock);
     }
     pthread_mutex_unlock(&registry.lock);
 }
@@ -244,6 +259,7 @@ static void drop_capture(struct tt_recorder *recorder)
         free(thread);
     }
     tt_log_leave(&recorder->own);
+    tt_ring_free(&recorder->ring);
     tt_contents_free(&recorder->contents);
     tt_repeats_free(&recorder->repeats);
     tt_maps_free(&recorder->maps);
@@ -256,11 +272,19 @@ static void drop_capture(struct tt_recorder *recorder)
     recorder->nthreads = 0;
 }
 
+static void start_policy(struct tt_recorder *recorder)
+{
+    recorder->policy = (struct tt_policy){.everything = recorder->options.keep_everything,
+                                          .data = recorder->options.level >= TT_LEVEL_DATA,
+                                          .passes = recorder->options.passes};
+}
+
 /* The parent's capture stays the parent's: the child starts empty, one of its own on first use. */
 static void after_fork_child(void)
 {
     pthread_mutex_init(&registry.lock, NULL);
     for (struct tt_recorder *recorder = registry.recorders; recorder; recorder = recorder->next) {
+        tt_ring_init_lock(&recorder->ring);
         pthread_mutex_init(&recorder->lock, NULL);
         recorder->serial = ++registry.serial;
         recorder->inside = 0;
@@ -271,7 +295,8 @@ static void after_fork_child(void)
         }
         drop_capture(recorder);
         recorder->sequence = recorder->next_call = 0;
-        recorder->policy.epoch = recorder->policy.anchor = 0;
+        recorder->alarmed = false;
+        start_policy(recorder);
         bool again = state_of(recorder) == TT_RECORDER_READY && !recorder->options.directory;
         if (state_of(recorder) == TT_RECORDER_READY)
             recorder->state = again ? TT_RECORDER_IDLE : TT_RECORDER_DEAD;
@@ -335,8 +360,8 @@ int tt_recorder_open(struct tt_recorder **out, const struct tt_recorder_options 
     pthread_once(&registry.once, prepare_process);
     pthread_mutex_init(&recorder->lock, NULL);
     tt_selection_parse(&recorder->selection, options->select); /* a failure is reported on creation */
-    recorder->policy.everything = options->keep_everything;
-    recorder->policy.passes = recorder->options.passes;
+    tt_ring_init(&recorder->ring);
+    start_policy(recorder);
     recorder->state = options->level == TT_LEVEL_OFF ? TT_RECORDER_DEAD : TT_RECORDER_IDLE;
     pthread_mutex_lock(&registry.lock);
     recorder->serial = ++registry.serial;
@@ -394,6 +419,9 @@ void tt_recorder_close(struct tt_recorder *recorder)
     tt_local.busy = true;
     __atomic_store_n(&recorder->state, TT_RECORDER_DEAD, __ATOMIC_SEQ_CST);
     bool alone = drain(recorder);
+    struct tt_thread *closer = alone && recorder->created ? tt_recorder_thread(recorder) : NULL;
+    if (closer)
+        tt_epoch_finish(recorder, closer);
     pthread_mutex_lock(&recorder->lock);
     if (recorder->created && recorder->own_record) {
         finish(recorder);

@@ -2,7 +2,7 @@
  *
  * Inside of the recorder, shared by the files of this folder only.
  *
- * Locks, outermost first: registry (recorder.c), recorder->lock, then those of log and shards. No lock
+ * Locks, outermost first: registry (recorder.c), that of the ring, recorder->lock, then those of log and shards. No lock
  * is held while operand bytes are read, hashed or copied. A forked child gets an empty recorder: it
  * drops what it inherited without touching the parent's files and makes its own capture on first use.
  */
@@ -14,11 +14,13 @@
 #include <stdint.h>
 
 #include "record/content.h"
+#include "record/epochs.h"
 #include "record/log.h"
 #include "record/losses.h"
 #include "record/maps.h"
 #include "record/policy.h"
 #include "record/repeats.h"
+#include "record/ring.h"
 #include "record/select.h"
 #include "record/shard.h"
 #include "record/text.h"
@@ -55,6 +57,8 @@ struct tt_recorder {
     int failure;                 /* errno of what ended the capture early */
     uint64_t sequence, next_call; /* atomic; last used */
 
+    struct tt_ring ring;         /* has a lock of its own */
+    bool alarmed;                /* atomic; a NaN was seen */
     uint64_t weight_reads;       /* atomic; times the map was read for what may be a weight */
 
     pthread_mutex_t lock;        /* of what follows */
@@ -105,6 +109,8 @@ void tt_recorder_append_own(struct tt_recorder *recorder); /* own_record; lock h
 /* Counts a loss; `locked`: the caller holds the lock. */
 void tt_recorder_lose(struct tt_recorder *recorder, const char *what, const char *detail, uint64_t bytes,
                       bool locked);
+/* Adds up all of `losses` and empties them. */
+void tt_recorder_lose_all(struct tt_recorder *recorder, struct tt_losses *losses);
 
 /* create.c; lock held. 0 or -errno */
 int tt_recorder_create(struct tt_recorder *recorder);

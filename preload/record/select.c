@@ -66,6 +66,7 @@ static int add_piece(struct tt_selection *selection, char *piece)
         term->name = trim(piece);
         term->key = key_of(term->name);
         term->comparison = comparison;
+        selection->by_pass |= term->key == TT_SELECT_PASS;
     } else {
         if (selection->nterms == 0)
             return -EINVAL;
@@ -166,18 +167,25 @@ static bool name_matches(const struct tt_term *term, const char *name)
     return listed == (term->comparison != '!');
 }
 
-bool tt_selection_call(const struct tt_selection *selection, const char *op, uint64_t epoch, uint32_t thread)
+bool tt_selection_call(const struct tt_selection *selection, const char *op, uint32_t thread)
 {
     bool chosen = true;
     for (int i = 0; i < selection->nterms && chosen; i++) {
         const struct tt_term *term = &selection->terms[i];
         if (term->key == TT_SELECT_OP)
             chosen = name_matches(term, op);
-        else if (term->key == TT_SELECT_PASS)
-            chosen = number_matches(term, epoch);
         else if (term->key == TT_SELECT_THREAD)
             chosen = number_matches(term, thread);
     }
+    return chosen;
+}
+
+bool tt_selection_pass(const struct tt_selection *selection, uint64_t epoch)
+{
+    bool chosen = true;
+    for (int i = 0; i < selection->nterms && chosen; i++)
+        if (selection->terms[i].key == TT_SELECT_PASS)
+            chosen = number_matches(&selection->terms[i], epoch);
     return chosen;
 }
 

@@ -23,6 +23,7 @@ enum tt_select_key {
 struct tt_selection {
     char *text; /* owned; values point into it */
     int nterms;
+    bool by_pass; /* a term asks for passes */
     struct tt_term {
         enum tt_select_key key;
         const char *name;     /* of the key, as given */
@@ -35,7 +36,8 @@ struct tt_selection {
 /* NULL or "": everything. 0 or -errno (-EINVAL: too long or malformed; then everything is selected). */
 int tt_selection_parse(struct tt_selection *selection, const char *expression);
 void tt_selection_free(struct tt_selection *selection);
-bool tt_selection_call(const struct tt_selection *selection, const char *op, uint64_t epoch, uint32_t thread);
+bool tt_selection_call(const struct tt_selection *selection, const char *op, uint32_t thread);
+bool tt_selection_pass(const struct tt_selection *selection, uint64_t epoch);
 bool tt_selection_operand(const struct tt_selection *selection, const char *role, const char *dtype,
                           uint64_t nbytes);
 

@@ -60,6 +60,13 @@ void *tt_table_next(const struct tt_table *table, uint64_t key, uint64_t *cursor
     return NULL;
 }
 
+void tt_table_clear(struct tt_table *table)
+{
+    if (table->count)
+        memset(table->slots, 0, table->capacity * sizeof *table->slots);
+    table->count = 0;
+}
+
 void tt_table_free(struct tt_table *table)
 {
     free(table->slots);

@@ -20,6 +20,7 @@ struct tt_table {
 bool tt_table_add(struct tt_table *table, uint64_t key, void *value); /* false: no memory */
 /* First and next value under `key`; start with *cursor 0. NULL at the end. */
 void *tt_table_next(const struct tt_table *table, uint64_t key, uint64_t *cursor);
+void tt_table_clear(struct tt_table *table); /* keeps its memory */
 void tt_table_free(struct tt_table *table); /* not the values */
 
 #endif

@@ -12,7 +12,7 @@ OTHERS = {
     "_exit", "_Exit", "dlclose",
     "tensortap_mark", "tensortap_pass", "tensortap_start", "tensortap_stop", "tensortap_dtype",
     "tensortap_call_begin", "tensortap_call_attr_i64", "tensortap_call_attr_f64", "tensortap_call_attr_str",
-    "tensortap_call_operand", "tensortap_call_end",
+    "tensortap_call_announce", "tensortap_call_operand", "tensortap_call_end",
 }
 ALLOWED_LIBRARIES = re.compile(r"^(libc|libpthread|libdl|ld-linux-[a-z0-9_-]+)\.so\.\d+$")
 
