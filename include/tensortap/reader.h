@@ -92,6 +92,13 @@ struct tt_recorded_call {
     const char *const *frames; /* native backtrace, innermost first; may be empty */
 };
 
+struct tt_epoch {
+    uint64_t number;
+    const char *form;   /* "data" or "statistics" */
+    const char *reason; /* docs/capture-format.md */
+    const char *op;     /* of the call it began with */
+};
+
 struct tt_mark {
     uint64_t seq, time, epoch;
     const char *text;
@@ -118,6 +125,10 @@ size_t tt_capture_nmarks(const struct tt_capture *capture);
 const struct tt_mark *tt_capture_mark(const struct tt_capture *capture, size_t index);
 size_t tt_capture_nlosses(const struct tt_capture *capture);
 const struct tt_loss *tt_capture_loss(const struct tt_capture *capture, size_t index);
+
+/* Epochs and the form in which each was kept, by number. Captures made before these were recorded have none. */
+size_t tt_capture_nepochs(const struct tt_capture *capture);
+const struct tt_epoch *tt_capture_epoch(const struct tt_capture *capture, size_t index);
 
 /* NULL when the call has none of that role and time. */
 const struct tt_operand *tt_call_find(const struct tt_recorded_call *call, const char *role,

@@ -31,8 +31,7 @@ static void write_original(const char *directory)
 {
     static float data[4096];
     struct tt_recorder *recorder;
-    struct tt_recorder_options options = {.directory = directory, .level = TT_LEVEL_DATA, .keep_everything = true,
-                                          .limit = 1 << 20};
+    struct tt_recorder_options options = {.directory = directory, .level = TT_LEVEL_DATA, .limit = 1 << 20};
     if (tt_recorder_open(&recorder, &options) != 0)
         exit(1);
     for (int i = 0; i < 20; i++) {
@@ -45,7 +44,7 @@ static void write_original(const char *directory)
         tt_call_operand(&call, "w", TT_BEFORE, &(struct tt_tensor_view){TT_Q8_0, 2, {2, 64}, {64, 1}, data});
         tt_call_operand(&call, "c", TT_AFTER, &(struct tt_tensor_view){TT_BF16, 3, {2, 3, 4}, {-12, 4, 1}, data + 99});
         tt_call_end(&call);
-        tt_recorder_mark(recorder, "step", i % 4 == 0);
+        tt_recorder_mark(recorder, "step", i % 2 == 0); /* the last of these epochs are kept on closing */
     }
     tt_recorder_close(recorder);
 }
@@ -102,11 +101,10 @@ static void fix_check(uint8_t *record, uint32_t length)
     memcpy(record, &header, sizeof header);
 }
 
-static void damage_record(uint8_t *record)
+/* `length`: of the record before any damage. */
+static void damage_record(uint8_t *record, uint32_t length)
 {
     static const uint64_t hostile[] = {0, 1, 8, 0x7FFFFFFF, 0xFFFFFFFF, 1ull << 40, INT64_MAX, UINT64_MAX, 1ull << 63};
-    uint32_t length;
-    memcpy(&length, record, sizeof length);
     for (uint32_t times = 1 + random32() % 3; times > 0; times--) {
         uint32_t at = (uint32_t)sizeof(struct tt_record_header) +
                       random32() % (length - (uint32_t)sizeof(struct tt_record_header) - 8);
@@ -166,8 +164,12 @@ int main(int argc, char **argv)
             size = random32() % log.size;
         else if (kind == 1)
             copy[random32() % 256] = (uint8_t)random32();
-        for (uint32_t times = random32() % 4; times > 0; times--)
-            damage_record(copy + offsets[random32() % count]);
+        for (uint32_t times = random32() % 4; times > 0; times--) {
+            size_t at = offsets[random32() % count];
+            uint32_t length;
+            memcpy(&length, log.data + at, sizeof length);
+            damage_record(copy + at, length);
+        }
         save(log_path, copy, size);
         if (round % 16 == 0)
             save(shard_path, shard.data, 1 + random32() % shard.size);
@@ -180,7 +182,7 @@ int main(int argc, char **argv)
     save(log_path, log.data, log.size);
     save(shard_path, shard.data, shard.size);
     size_t again = read_all(directory);
-    int failed = sound != 60 || again != sound || count < 100;
+    int failed = sound != 44 /* of 60: epochs 3, 5, 6 and 7 are thinned */ || again != sound || count < 100;
     if (failed)
         fprintf(stderr, "%zu operands read, %zu after the damage was undone, %zu records\n", sound, again, count);
     free(copy);
