@@ -109,6 +109,7 @@ static void put_build_id(struct tt_text *out, const struct dl_phdr_info *info)
 static int put_library(struct dl_phdr_info *info, size_t size, void *context)
 {
     struct libraries *libraries = context;
+    (void)size;
     char path[PATH_MAX];
     const char *name = info->dlpi_name;
     if (!name || !*name) {

@@ -137,6 +137,7 @@ uint64_t tt_recorder_append(struct tt_recorder *recorder, struct tt_thread *thre
 
 static void release_threads(void *unused)
 {
+    (void)unused;
     uint64_t tid = (uint64_t)syscall(SYS_gettid);
     pthread_mutex_lock(&registry.lock);
     for (struct tt_recorder *recorder = registry.recorders; recorder; recorder = recorder->next) {

@@ -8,6 +8,17 @@
 #include <math.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Not every compiler's __builtin_cpu_supports knows f16c. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 const struct tt_kernels *tt_kernels(void)
 {
 #if defined(__x86_64__)
@@ -16,7 +27,7 @@ const struct tt_kernels *tt_kernels(void)
     if (!kernels) {
         __builtin_cpu_init();
         bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
+                    __builtin_cpu_supports("bmi2") && has_f16c();
         kernels = wide ? &tt_kernels_avx2 : &tt_kernels_plain;
         __atomic_store_n(&chosen, kernels, __ATOMIC_RELAXED);
     }
