@@ -14,6 +14,7 @@
 #include "diagnose/weights.h"
 
 #define MAX_SPAN  512
+#define FEW_ROWS  40
 #define MAX_PAIRS 400 /* combinations tried when no single form fits */
 
 /* ---- trying ---- */
@@ -265,6 +266,33 @@ static bool try_pairs(const struct tt_diagnosis *d, const struct tt_observation 
     return false;
 }
 
+uint8_t *tt_choose_rows(const struct tt_diagnosis *d, const struct tt_observation *target, const struct tt_judgement *j)
+{
+    int64_t rows = d->pass->inputs.ntokens;
+    if (rows <= FEW_ROWS || tt_graph_node(d->graph, target->node)->axes[0] != TT_AXIS_TOKEN)
+        return NULL;
+    uint8_t *chosen = tt_alloc((size_t)rows);
+    for (int64_t i = 0; i < FEW_ROWS; i++)
+        chosen[i * (rows - 1) / (FEW_ROWS - 1)] = 1;
+    chosen[1] = chosen[rows - 2] = chosen[j->at[0]] = 1;
+    return chosen;
+}
+
+/* What fits some rows must fit all of them. The best few are tried on everything. */
+static void confirm(const struct tt_diagnosis *d, const struct tt_observation *target, struct tt_hypotheses *list,
+                    double before)
+{
+    for (int tries = 0; tries < 4; tries++) {
+        struct tt_hypothesis *best = (struct tt_hypothesis *)best_of(d, list, before);
+        if (!best || !accepted(best, before))
+            return;
+        try_one(d, target, best);
+        if (accepted(best, before))
+            return;
+        best->judged.chi2 = INFINITY;
+    }
+}
+
 /* The same fault again in another layer or pass is the rule: nothing else is tried when a known one explains it. */
 static bool known_again(const struct tt_diagnosis *d, const struct tt_observation *target, const int *nodes, int n,
                         struct tt_fault *fault)
@@ -290,9 +318,15 @@ void tt_diagnose(const struct tt_diagnosis *d, const struct tt_observation *targ
     blame(d, target->node, fault);
     if (known_again(d, target, nodes, n, fault))
         return;
+    uint8_t *rows = tt_choose_rows(d, target, &fault->judged);
+    tt_evaluator_focus(d->evaluator, rows);
     tt_hypotheses_collect(d, target, nodes, n, &list);
     for (int i = 0; i < list.count; i++)
         try_one(d, target, &list.items[i]);
+    tt_evaluator_focus(d->evaluator, NULL);
+    if (rows)
+        confirm(d, target, &list, fault->chi2);
+    free(rows);
     const struct tt_hypothesis *best = best_of(d, &list, fault->chi2);
     if (best && accepted(best, fault->chi2))
         accept(d, &list, best, fault);

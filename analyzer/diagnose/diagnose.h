@@ -25,6 +25,11 @@ struct tt_diagnosis {
 const char *tt_explain_benign(const struct tt_diagnosis *diagnosis, const struct tt_observation *seen,
                               struct tt_judgement *judged);
 
+/* Rows [ntokens] that hypotheses are tried on when there are many: the worst one, both ends, and some between. The
+ * caller's; NULL: all. */
+uint8_t *tt_choose_rows(const struct tt_diagnosis *diagnosis, const struct tt_observation *target,
+                        const struct tt_judgement *judged);
+
 /* Fills cause, ties, values, chi2_after, evidence and repair of `fault`, whose node, judged and chi2 are set. */
 void tt_diagnose(const struct tt_diagnosis *diagnosis, const struct tt_observation *seen, struct tt_fault *fault);
 

@@ -67,6 +67,8 @@ void tt_note_visible_causes(struct tt_visibility_of_causes *v, const struct tt_d
     for (int i = 0; i < n; i++)
         if (!d->confirmed[span[i]] && tt_graph_node(d->graph, span[i])->layer <= 0)
             fresh[count++] = span[i];
+    uint8_t *rows = tt_choose_rows(d, seen, &(struct tt_judgement){0});
+    tt_evaluator_focus(d->evaluator, rows);
     tt_hypotheses_listed(d, fresh, count, &list);
     for (int i = 0; i < list.count; i++) {
         struct tt_value wrong;
@@ -77,6 +79,8 @@ void tt_note_visible_causes(struct tt_visibility_of_causes *v, const struct tt_d
         note(v, list.items[i].cause, !tt_judgement_right(&j), j.chi2);
         tt_value_free(&wrong);
     }
+    tt_evaluator_focus(d->evaluator, NULL);
+    free(rows);
     tt_hypotheses_free(&list);
 }
 

@@ -97,12 +97,19 @@ static struct tt_fault *same_fault(struct tt_verdict *v, const struct tt_fault *
     return NULL;
 }
 
+static void remember_repair(struct tt_fault *fault, const struct tt_fault *from)
+{
+    for (int i = 0; i < from->repair.count; i++)
+        add_distinct(&fault->repaired, &fault->nrepaired, from->repair.items[i].node);
+}
+
 static void add_fault(struct walk *w, struct tt_fault *fault)
 {
     struct tt_verdict *v = w->verdict;
     struct tt_fault *old = same_fault(v, fault);
     if (old) {
         extend(old, fault->layer, fault->pass, fault->component);
+        remember_repair(old, fault);
         return;
     }
     struct tt_fault *faults = tt_alloc_array((size_t)v->nfaults + 1, sizeof *faults);
@@ -112,7 +119,8 @@ static void add_fault(struct walk *w, struct tt_fault *fault)
     }
     free(v->faults);
     v->faults = faults;
-    extend(&v->faults[v->nfaults++], fault->layer, fault->pass, fault->component);
+    extend(&v->faults[v->nfaults], fault->layer, fault->pass, fault->component);
+    remember_repair(&v->faults[v->nfaults++], fault);
 }
 
 static void mark_doubtful(struct walk *w, const int *span, int n)
@@ -153,6 +161,20 @@ static void name_fault(struct walk *w, const struct tt_observation *o, const str
     w->stop = w->options->stop_at_first;
 }
 
+/* A value that is right only because a named fault is part of the graph by now shows that fault again. */
+static void extend_known(struct walk *w, const int *span, int n)
+{
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < w->verdict->nfaults; j++) {
+            struct tt_fault *fault = &w->verdict->faults[j];
+            for (int k = 0; k < fault->nrepaired; k++)
+                if (fault->repaired[k] == span[i] && !tt_graph_node(w->graph, span[i])->state && fault->pass != w->pass->pass)
+                    extend(fault, tt_graph_node(w->graph, span[i])->layer, w->pass->pass,
+                           tt_graph_node(w->graph, span[i])->blame);
+        }
+    }
+}
+
 /* ---- one value ---- */
 
 static void judge_value(struct walk *w, const struct tt_observation *o)
@@ -173,6 +195,7 @@ static void judge_value(struct walk *w, const struct tt_observation *o)
     if (row->judged.status == TT_INTRODUCED)
         name_fault(w, o, &row->judged, span, n);
     if (tt_judgement_right(&row->judged)) {
+        extend_known(w, span, n);
         tt_note_visible_causes(w->visible, &d, o, span, n);
         for (int i = 0; i < n; i++)
             w->confirmed[span[i]] = 1;

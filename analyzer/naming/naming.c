@@ -106,6 +106,30 @@ static void find_weight_unit(const struct tt_namer *b)
     tt_graph_round_weights(b->graph, b->naming->trace->weight_unit);
 }
 
+/* Did the pass go on to what follows the layers? */
+static bool reaches_end(const struct tt_namer *b, int pass)
+{
+    for (size_t i = 0; i < b->products.count; i++) {
+        const struct tt_product *p = &b->products.items[i];
+        if (p->pass == pass && p->node > 0 && tt_graph_node(b->graph, p->node)->layer < 0 &&
+            tt_graph_node(b->graph, p->node - 1)->layer < 0)
+            return true;
+    }
+    return false;
+}
+
+/* One token at a time looks like decoding. Up to the first pass that makes logits it is a prompt that is fed so. */
+static void mark_prompts(const struct tt_namer *b)
+{
+    struct tt_trace *trace = b->naming->trace;
+    int end = 0; /* of the first sequence's prompt */
+    while (end < trace->npasses && (trace->passes[end].sequence || !reaches_end(b, trace->passes[end].pass)))
+        end++;
+    for (int i = 0; i <= end && end < trace->npasses; i++)
+        if (trace->passes[i].sequence == 0)
+            trace->passes[i].phase = TT_PREFILL;
+}
+
 /* A prompt in several passes: all but the last are chunks, which need not compute what only logits need. */
 static void mark_chunks(struct tt_trace *trace)
 {
@@ -183,6 +207,7 @@ struct tt_naming *tt_naming_new(const struct tt_capture *capture, struct tt_grap
         build_pass(b, group);
     tt_recover_pending(b);
     find_unit(naming->trace);
+    mark_prompts(b);
     mark_chunks(naming->trace);
     list_calls(b);
     if (naming->trace->npasses)

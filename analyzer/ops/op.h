@@ -82,6 +82,8 @@ struct tt_op {
     const char *defaults;
     const char *weight_roles[TT_OP_MAX_WEIGHTS]; /* "weight", "bias", "table"; order of tt_op_call.weight */
     bool rowwise; /* output row t needs only row t of each input: rows may be gathered first */
+    unsigned row_inputs; /* otherwise: bit i, of input i output row t needs row t only (queries of an attention product);
+                            holds while no attribute "axis" says other than "key" */
     /* Allocates *out with v and var. `out` is zeroed by the caller. */
     int (*forward)(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error);
     const struct tt_variant *variants; /* ends with cause NULL; may be NULL */

@@ -266,6 +266,7 @@ static const struct tt_variant variants[] = {
 
 const struct tt_op tt_op_softmax = {
     .name = "softmax",
+    .row_inputs = 1,
     .defaults = "mask='causal', window=0, offset=0, axis='key', normalise=1, subtract_max=1, use_sink=1",
     .weight_roles = {"sink"},
     .forward = forward,

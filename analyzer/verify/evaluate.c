@@ -33,6 +33,7 @@ struct tt_evaluator {
     int nmemories;
     struct tt_overrides **kept; /* faults already named */
     int nkept;
+    const uint8_t *focus; /* [ntokens] rows that evaluations under hypotheses are limited to, NULL: all */
 };
 
 /* An evaluation under hypotheses: values that differ from the slots. */
@@ -40,10 +41,11 @@ struct overlay {
     const struct tt_overrides *overrides; /* NULL: none */
     int8_t *affected;                     /* [nodes] 0 unknown, 1 yes, -1 no */
     struct tt_value *values;              /* [nodes], rank 0: not computed */
+    struct tt_value *some;                /* [nodes], the same in the rows asked for only */
 };
 
-static int value_in(struct tt_evaluator *e, struct overlay *overlay, int node, const struct tt_value **out,
-                    struct tt_error *error);
+static int value_in(struct tt_evaluator *e, struct overlay *overlay, int node, const uint8_t *rows,
+                    const struct tt_value **out, struct tt_error *error);
 
 /* ---- overrides ---- */
 
@@ -420,7 +422,7 @@ static struct tt_value in_shape(struct tt_evaluator *e, const struct overlay *ov
 /* Input `port` of `node`: as the node itself read it when that was seen, else its source's value. *lent: the arrays belong
  * to the trace or to a slot; otherwise the caller frees them. */
 static int input_value(struct tt_evaluator *e, struct overlay *overlay, int node, int port, int source,
-                       bool rewired, struct tt_value *out, bool *lent, struct tt_error *error)
+                       bool rewired, const uint8_t *rows, struct tt_value *out, bool *lent, struct tt_error *error)
 {
     const struct tt_observation *o = rewired ? NULL : port_observation(e, source, node, port);
     const struct tt_value *value;
@@ -429,7 +431,7 @@ static int input_value(struct tt_evaluator *e, struct overlay *overlay, int node
         *out = o->value;
         return 0;
     }
-    if (value_in(e, overlay, source, &value, error))
+    if (value_in(e, overlay, source, rows, &value, error))
         return -1;
     *out = *value;
     if (!rewired && changes_shape(e, value, source, node, port)) {
@@ -453,6 +455,7 @@ struct prepared { /* an op call with everything it borrows */
     bool lent[TT_OP_MAX_INPUTS]; /* arrays are somebody else's */
     struct tt_pass_inputs pass;
     const struct tt_op *op;
+    unsigned row_inputs;
 };
 
 static void release(struct prepared *p)
@@ -471,8 +474,24 @@ static double unit_of_target(const struct tt_evaluator *e, int node)
     return o && o->nseen ? o->unit : e->trace->unit;
 }
 
-static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, struct prepared *p,
-                   struct tt_error *error)
+/* Inputs of which the output's rows need the same rows only. */
+static unsigned row_inputs(const struct tt_op *op, const struct tt_attributes *attributes)
+{
+    if (!op)
+        return 0;
+    if (op->rowwise)
+        return ~0u;
+    return strcmp(tt_attributes_string(attributes, "axis", "key"), "key") == 0 ? op->row_inputs : 0;
+}
+
+static bool by_token(const struct tt_evaluator *e, int node)
+{
+    const struct tt_node *n = tt_graph_node(e->graph, node);
+    return n->rank > 0 && n->axes[0] == TT_AXIS_TOKEN;
+}
+
+static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, const uint8_t *rows,
+                   struct prepared *p, struct tt_error *error)
 {
     const struct tt_node *node = tt_graph_node(e->graph, index);
     const struct tt_override *override = override_of(e, overlay, index);
@@ -486,12 +505,14 @@ static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, s
         p->call.split[1] = node->axes[2];
     }
     apply_override(&p->attributes, override);
+    p->row_inputs = by_token(e, index) ? row_inputs(p->op, &p->attributes) : 0;
     double acc = e->trace->unit < 0x1p-24 ? e->trace->unit : 0x1p-24;
     p->call.numerics = (struct tt_numerics){.u_store = unit_of_target(e, index), .u_acc = acc};
     for (int i = 0; i < p->call.nin; i++) {
         int source = rewired ? override->in[i] : node->in[i];
-        if (input_value(e, overlay, index, i, source, rewired && source != node->in[i], &p->inputs[i], &p->lent[i],
-                        error))
+        const uint8_t *wanted = p->row_inputs >> i & 1 && by_token(e, source) ? rows : NULL;
+        if (input_value(e, overlay, index, i, source, rewired && source != node->in[i], wanted, &p->inputs[i],
+                        &p->lent[i], error))
             return -1;
         p->call.in[i] = &p->inputs[i];
     }
@@ -513,29 +534,31 @@ static void bind_call(struct prepared *p)
         p->call.in[i] = &p->inputs[i];
 }
 
-/* Gathers the wanted rows of every input, so that an lm_head seen in one row costs one row. */
-static int64_t gather(struct prepared *p, const uint8_t *rows, int64_t nrows, int32_t *tokens, int64_t *positions)
+/* Gathers the wanted rows of the inputs that go row by row, so that an lm_head seen in one row costs one row. */
+static void gather(struct prepared *p, const uint8_t *rows, int64_t nrows, int32_t *tokens, int64_t *positions)
 {
     int64_t kept = 0;
     for (int i = 0; i < p->call.nin; i++) {
+        int64_t to = 0;
+        if (!(p->row_inputs >> i & 1))
+            continue;
         if (p->lent[i])
             p->inputs[i] = tt_value_copy(&p->inputs[i]);
         p->lent[i] = false;
+        for (int64_t t = 0; t < nrows; t++)
+            if (rows[t])
+                copy_rows(&p->inputs[i], to++, &p->inputs[i], t, 1);
+        p->inputs[i].shape[0] = to;
     }
     for (int64_t t = 0; t < nrows; t++) {
         if (!rows[t])
             continue;
-        for (int i = 0; i < p->call.nin; i++)
-            copy_rows(&p->inputs[i], kept, &p->inputs[i], t, 1);
         tokens[kept] = p->pass.tokens ? p->pass.tokens[t] : 0;
         positions[kept++] = p->pass.positions ? p->pass.positions[t] : 0;
     }
-    for (int i = 0; i < p->call.nin; i++)
-        p->inputs[i].shape[0] = kept;
     p->pass.tokens = tokens;
     p->pass.positions = positions;
     p->pass.ntokens = kept;
-    return kept;
 }
 
 static struct tt_value scatter(const struct tt_value *some, const uint8_t *rows, int64_t nrows)
@@ -558,10 +581,10 @@ static struct tt_value scatter(const struct tt_value *some, const uint8_t *rows,
 
 static bool all_rows(const struct prepared *p, const uint8_t *rows, int64_t nrows)
 {
-    if (!rows || !p->op || !p->op->rowwise || p->pass.types)
+    if (!rows || !p->row_inputs || p->pass.types)
         return true;
     for (int i = 0; i < p->call.nin; i++)
-        if (!p->inputs[i].rank || p->inputs[i].shape[0] != nrows)
+        if (p->row_inputs >> i & 1 && (!p->inputs[i].rank || p->inputs[i].shape[0] != nrows))
             return true;
     return memchr(rows, 0, (size_t)nrows) == NULL || memchr(rows, 1, (size_t)nrows) == NULL;
 }
@@ -622,7 +645,7 @@ static int forward(struct tt_evaluator *e, struct overlay *overlay, int index, c
     struct prepared p;
     const struct tt_node *node = tt_graph_node(e->graph, index);
     *out = (struct tt_value){0};
-    int failed = prepare(e, overlay, index, &p, error);
+    int failed = prepare(e, overlay, index, overlay ? rows : NULL, &p, error);
     bind_call(&p);
     if (!failed && !node->state && hangs_in_the_air(e, &p)) {
         unknown_value(e, index, out);
@@ -676,15 +699,15 @@ static bool is_affected(struct tt_evaluator *e, struct overlay *overlay, int nod
     return yes;
 }
 
-static int value_in(struct tt_evaluator *e, struct overlay *overlay, int node, const struct tt_value **out,
-                    struct tt_error *error)
+static int value_in(struct tt_evaluator *e, struct overlay *overlay, int node, const uint8_t *rows,
+                    const struct tt_value **out, struct tt_error *error)
 {
     if (!overlay || !overlay->overrides || !is_affected(e, overlay, node)) {
         *out = tt_evaluator_value(e, node, error);
         return *out ? 0 : -1;
     }
-    struct tt_value *value = &overlay->values[node];
-    if (!value->rank && forward(e, overlay, node, NULL, value, error))
+    struct tt_value *value = overlay->values[node].rank || !rows ? &overlay->values[node] : &overlay->some[node];
+    if (!value->rank && forward(e, overlay, node, rows, value, error))
         return -1;
     *out = value;
     return 0;
@@ -698,10 +721,14 @@ int tt_evaluate(struct tt_evaluator *e, int node, const struct tt_overrides *ove
         return forward(e, NULL, node, rows, out, error);
     overlay.affected = tt_alloc((size_t)e->nnodes);
     overlay.values = tt_alloc_array((size_t)e->nnodes, sizeof *overlay.values);
-    int failed = forward(e, &overlay, node, rows, out, error);
-    for (int i = 0; i < e->nnodes; i++)
+    overlay.some = tt_alloc_array((size_t)e->nnodes, sizeof *overlay.some);
+    int failed = forward(e, &overlay, node, by_token(e, node) ? rows : NULL, out, error);
+    for (int i = 0; i < e->nnodes; i++) {
         tt_value_free(&overlay.values[i]);
+        tt_value_free(&overlay.some[i]);
+    }
     free(overlay.values);
+    free(overlay.some);
     free(overlay.affected);
     return failed;
 }
@@ -713,7 +740,8 @@ int tt_evaluate_as(struct tt_evaluator *e, const struct tt_observation *o, const
     int64_t inner = first ? tt_value_rows(&o->value) / first : 0;
     uint8_t *rows = tt_alloc((size_t)first + 1);
     for (int64_t t = 0; t < first; t++)
-        rows[t] = memchr(o->seen + t * inner, 1, (size_t)inner) != NULL;
+        rows[t] = memchr(o->seen + t * inner, 1, (size_t)inner) != NULL &&
+                  !(overrides && overrides->count && e->focus && by_token(e, o->node) && !e->focus[t]);
     struct tt_value produced;
     int failed = tt_evaluate(e, o->node, overrides, rows, &produced, error);
     free(rows);
@@ -772,6 +800,11 @@ void tt_evaluator_adopt(struct tt_evaluator *e, const struct tt_observation *o, 
     *slot = (struct slot){.filled = true, .observed = tt_observation_complete(o), .value = value};
 }
 
+void tt_evaluator_focus(struct tt_evaluator *e, const uint8_t *rows)
+{
+    e->focus = rows;
+}
+
 void tt_evaluator_persist(struct tt_evaluator *e, const struct tt_overrides *overrides)
 {
     e->kept = tt_grow(e->kept, (size_t)e->nkept + 1, sizeof *e->kept);
@@ -807,7 +840,7 @@ int tt_evaluator_call(struct tt_evaluator *e, int node, struct tt_op_call *call,
     static struct prepared p; /* the caller reads it before it evaluates again */
     release(&p);
     p.call.nin = 0;
-    if (prepare(e, NULL, node, &p, error))
+    if (prepare(e, NULL, node, NULL, &p, error))
         return -1;
     bind_call(&p);
     *attributes = p.attributes;

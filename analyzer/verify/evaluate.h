@@ -66,6 +66,9 @@ const struct tt_value *tt_evaluator_value(struct tt_evaluator *evaluator, int no
 /* From now on the node's value is what was seen, `expected` where it was not. Takes a copy. */
 void tt_evaluator_adopt(struct tt_evaluator *evaluator, const struct tt_observation *observation,
                         const struct tt_value *expected);
+/* Evaluations under overrides compute these rows [ntokens] of token-wise values only, others are unknown; NULL: all. The
+ * array must stay until it is replaced. */
+void tt_evaluator_focus(struct tt_evaluator *evaluator, const uint8_t *rows);
 /* Keeps a fault's override for all later evaluations of this node (all passes). */
 void tt_evaluator_persist(struct tt_evaluator *evaluator, const struct tt_overrides *overrides);
 

@@ -30,6 +30,7 @@ void tt_verdict_free(struct tt_verdict *v)
     for (int i = 0; i < v->nfaults; i++) {
         free(v->faults[i].layers);
         free(v->faults[i].passes);
+        free(v->faults[i].repaired);
     }
     free(v->faults);
     free(v->rows);

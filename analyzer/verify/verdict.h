@@ -62,6 +62,7 @@ struct tt_fault {
     char evidence[400];
     bool explained;             /* a form was found under which the engine's numbers are right */
     struct tt_overrides repair; /* graph under which the engine's numbers are right; weight values are gone after the walk */
+    int *repaired, nrepaired;   /* nodes that are re-executed in this form from then on */
     /* extent: the same cause elsewhere */
     int *layers, nlayers;     /* distinct, ascending */
     int *passes, npasses;
