@@ -189,6 +189,30 @@ static void compare_inputs(struct tt_verdict *v, const struct tt_trace *referenc
     }
 }
 
+/* ---- where the texts part ---- */
+
+/* The first position of a sequence at which a decoded token is not the reference's; INT64_MAX: none. From there on the
+ * numbers are of different texts. */
+static int64_t parting(const struct tt_trace *run, const struct tt_trace *reference, int sequence, char *why, size_t size)
+{
+    for (int i = 0; i < run->npasses; i++) {
+        const struct tt_trace_pass *pass = &run->passes[i];
+        if (pass->sequence != sequence || pass->phase != TT_DECODE || pass->tokens_by == TT_BY_NONE)
+            continue;
+        for (int j = 0; j < reference->npasses; j++) {
+            const struct tt_trace_pass *r = &reference->passes[j];
+            for (int64_t t = 0; t < r->inputs.ntokens && r->sequence == sequence; t++) {
+                if (r->inputs.positions[t] != pass->inputs.positions[0] || r->inputs.tokens[t] == pass->inputs.tokens[0])
+                    continue;
+                snprintf(why, size, "compared up to position %lld, where the run read token %d and the reference %d",
+                         (long long)pass->inputs.positions[0], pass->inputs.tokens[0], r->inputs.tokens[t]);
+                return pass->inputs.positions[0];
+            }
+        }
+    }
+    return INT64_MAX;
+}
+
 /* The run's values, one pass at a time. */
 static void load_only(struct tt_trace *trace, const struct tt_row *row)
 {
@@ -230,6 +254,10 @@ int tt_compare(struct tt_graph *graph, struct tt_verdict *v, struct tt_trace *tr
     for (int i = 0; i < v->nrows; i++) {
         struct tt_row *row = &v->rows[i];
         load_only(trace, row);
+        const struct tt_trace_pass *pass = pass_of(trace, row->pass, row->sequence);
+        if (!pass || (pass->phase == TT_DECODE &&
+                      pass->inputs.positions[0] >= parting(trace, reference, row->sequence, trace->note, sizeof trace->note)))
+            continue;
         if (!compare_row(graph, v, row, reference))
             continue;
         compared++;
