@@ -97,7 +97,7 @@ static bool compare_row(const struct tt_graph *graph, const struct tt_verdict *v
                         const struct tt_trace *reference)
 {
     const struct tt_trace_pass *pass = pass_of(v->trace, row->pass, row->sequence);
-    const struct tt_observation *o = pass ? observation_of(pass, row) : NULL;
+    const struct tt_observation *o = pass && row->in_span < 0 ? observation_of(pass, row) : NULL;
     struct sums s = {0};
     if (!o || !by_token(tt_graph_node(graph, row->node)) || !o->value.shape[0])
         return false;

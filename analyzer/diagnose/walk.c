@@ -46,10 +46,30 @@ static struct tt_row *add_row(struct walk *w, const struct tt_observation *o, co
     *row = (struct tt_row){.pass = w->pass->pass, .sequence = w->pass->sequence, .node = o->node, .layer = node->layer,
                            .component = node->blame, .operand = o->consumer < 0 ? "out" : "in",
                            .reader = o->consumer < 0 ? NULL : tt_graph_node(w->graph, o->consumer)->blame,
-                           .dtype = o->dtype, .rank = o->value.rank, .judged = *j, .explained = true,
+                           .in_span = -1, .dtype = o->dtype, .rank = o->value.rank, .judged = *j, .explained = true,
                            .evidence = o->evidence, .transform = o->transform};
     memcpy(row->shape, o->value.shape, sizeof row->shape);
     return row;
+}
+
+/* Values that nobody saw but that a right one was rebuilt from: as right as that one, for what it can show. */
+static void add_span_rows(struct walk *w, const struct tt_observation *o, const struct tt_row *seen, const int *span, int n)
+{
+    struct tt_row judged = *seen;
+    for (int i = n - 1; i >= 0; i--) {
+        const struct tt_node *node = tt_graph_node(w->graph, span[i]);
+        if (w->covered[span[i]] || node->internal || span[i] == o->node)
+            continue;
+        struct tt_row *row = add_row(w, o, &judged.judged);
+        row->node = span[i];
+        row->layer = node->layer;
+        row->component = node->blame;
+        row->operand = "span";
+        row->reader = NULL;
+        row->in_span = o->node;
+        row->evidence = TT_BY_FLOW;
+        row->rank = tt_trace_shape(w->graph, w->pass, span[i], -1, -1, row->shape);
+    }
 }
 
 /* ---- faults ---- */
@@ -200,6 +220,8 @@ static void judge_value(struct walk *w, const struct tt_observation *o)
         for (int i = 0; i < n; i++)
             w->confirmed[span[i]] = 1;
     }
+    if (j.n && row->judged.status != TT_INTRODUCED)
+        add_span_rows(w, o, &w->verdict->rows[w->verdict->nrows - 1], span, n);
     for (int i = 0; i < n && j.n; i++)
         if (!w->covered[span[i]])
             w->covered[span[i]] = 1;

@@ -154,7 +154,7 @@ static cJSON *row_json(const struct tt_row *row, const struct tt_graph *graph)
     cJSON_AddBoolToObject(json, "explained", row->explained);
     if (row->form)
         cJSON_AddStringToObject(json, "form", row->form);
-    if (j->n) {
+    if (j->n && row->in_span < 0) {
         tt_json_add_number(json, "chi2", j->chi2);
         tt_json_add_number(json, "nmse", j->nmse);
         tt_json_add_number(json, "floor", j->floor);
@@ -162,6 +162,8 @@ static cJSON *row_json(const struct tt_row *row, const struct tt_graph *graph)
         tt_json_add_number(json, "max_abs", j->max_abs);
         add_place(json, row->node < 0 ? NULL : tt_graph_node(graph, row->node), row->rank, j->at);
     }
+    if (row->in_span >= 0)
+        cJSON_AddStringToObject(json, "span", tt_node_address(tt_graph_node(graph, row->in_span)).text);
     if (row->compared) {
         cJSON *reference = cJSON_AddObjectToObject(json, "reference");
         tt_json_add_number(reference, "nmse", row->ref_nmse);

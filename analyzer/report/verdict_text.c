@@ -60,7 +60,7 @@ static enum tt_outcome worst(const struct tt_verdict *v, const char *component, 
     enum tt_outcome out = TT_UNMEASURED;
     for (int i = 0; i < v->nrows; i++) {
         const struct tt_row *row = &v->rows[i];
-        if (row->layer == layer && strcmp(row->component, component) == 0 &&
+        if (row->in_span < 0 && row->layer == layer && strcmp(row->component, component) == 0 &&
             severity(row->judged.status) > severity(out))
             out = row->judged.status;
     }
@@ -83,8 +83,20 @@ static enum tt_outcome blamed(const struct tt_verdict *v, const char *component,
     return seen;
 }
 
-static void print_cell(const struct tt_term *term, enum tt_outcome status)
+static bool judged_in_span(const struct tt_verdict *v, const char *component, int layer)
 {
+    for (int i = 0; i < v->nrows; i++)
+        if (v->rows[i].in_span >= 0 && v->rows[i].layer == layer && strcmp(v->rows[i].component, component) == 0)
+            return true;
+    return false;
+}
+
+static void print_cell(const struct tt_term *term, enum tt_outcome status, bool in_span)
+{
+    if (status == TT_UNMEASURED && in_span) {
+        fprintf(term->out, "%s-%s", tt_style_begin(term, TT_GREEN), tt_style_end(term, TT_GREEN));
+        return;
+    }
     enum tt_style style = style_of_outcome(status);
     fprintf(term->out, "%s%c%s", tt_style_begin(term, style), letter_of(status), tt_style_end(term, style));
 }
@@ -109,15 +121,17 @@ static void print_ladder(const struct tt_verdict *v, const struct tt_graph *grap
         fprintf(term->out, "  %-20s ", node->blame);
         for (int layer = node->layer < 0 ? -1 : 0; layer < (node->layer < 0 ? 0 : layers); layer += step) {
             enum tt_outcome status = TT_UNMEASURED;
+            bool in_span = false;
             for (int l = layer; l < layer + step && l < (layer < 0 ? 0 : layers); l++) {
                 enum tt_outcome one = blamed(v, node->blame, l, worst(v, node->blame, l));
                 status = severity(one) > severity(status) ? one : status;
+                in_span = in_span || judged_in_span(v, node->blame, l);
             }
-            print_cell(term, status);
+            print_cell(term, status, in_span);
         }
         fputc('\n', term->out);
     }
-    fprintf(term->out, "  = exact  + pass  ~ drift  # introduced  / broken link  > propagated  . not seen itself\n");
+    fprintf(term->out, "  = exact  + pass  - right within a span  ~ drift  # introduced  / broken link  > propagated  . not seen\n");
 }
 
 /* ---- faults ---- */
@@ -215,7 +229,7 @@ static void print_gaps(const struct tt_verdict *v, const struct tt_graph *graph,
 
 /* ---- rows ---- */
 
-static void print_rows(const struct tt_verdict *v, const struct tt_verdict_view *view, const struct tt_term *term)
+static void print_rows(const struct tt_verdict *v, const struct tt_graph *graph, const struct tt_term *term)
 {
     static const struct tt_column columns[] = {
         {"value", TT_LEFT, TT_PLAIN, false}, {"status", TT_LEFT, TT_PLAIN, false}, {"chi2/N", TT_RIGHT, TT_PLAIN, false},
@@ -233,17 +247,23 @@ static void print_rows(const struct tt_verdict *v, const struct tt_verdict_view 
                           r->reader ? r->reader : "");
         tt_sheet_cell(sheet, "%s", tt_outcome_name(r->judged.status));
         tt_sheet_style(sheet, style_of_outcome(r->judged.status));
-        tt_sheet_cell(sheet, "%s", tt_real(r->judged.chi2).text);
-        tt_sheet_cell(sheet, "%s", tt_real(r->judged.nmse).text);
-        tt_sheet_cell(sheet, "%s", tt_real(r->judged.floor).text);
-        tt_sheet_cell(sheet, "%.7f", r->judged.cosine);
+        bool seen = r->in_span < 0; /* a value inside a span has no numbers of its own */
+        tt_sheet_cell(sheet, "%s", seen ? tt_real(r->judged.chi2).text : "");
+        tt_sheet_cell(sheet, "%s", seen ? tt_real(r->judged.nmse).text : "");
+        tt_sheet_cell(sheet, "%s", seen ? tt_real(r->judged.floor).text : "");
+        if (seen)
+            tt_sheet_cell(sheet, "%.7f", r->judged.cosine);
+        else
+            tt_sheet_cell(sheet, "%s", "");
         tt_sheet_cell(sheet, "%s", r->compared ? tt_real(r->ref_nmse).text : "");
         tt_sheet_cell(sheet, "%s", tt_evidence_name(r->evidence));
-        tt_sheet_cell(sheet, "%s", r->form ? r->form : r->transform ? r->transform : "");
+        if (seen)
+            tt_sheet_cell(sheet, "%s", r->form ? r->form : r->transform ? r->transform : "");
+        else
+            tt_sheet_cell(sheet, "judged by %s", tt_node_address(tt_graph_node(graph, r->in_span)).text);
     }
     tt_sheet_print(sheet, term);
     tt_sheet_free(sheet);
-    (void)view;
 }
 
 void tt_verdict_print(const struct tt_verdict *v, const struct tt_graph *graph, const struct tt_verdict_view *view,
@@ -258,7 +278,7 @@ void tt_verdict_print(const struct tt_verdict *v, const struct tt_graph *graph, 
     if (view->reference)
         tt_fact(term, "reference", "%s", view->reference);
     if (view->all_rows)
-        print_rows(v, view, term);
+        print_rows(v, graph, term);
     else if (graph)
         print_ladder(v, graph, term);
     if (v->calls.seen && !view->all_rows)

@@ -15,7 +15,7 @@ static void add_row(struct tt_verdict *v, const struct tt_call_check *c)
     if ((v->nrows & (v->nrows - 1)) == 0)
         v->rows = tt_grow(v->rows, v->nrows ? 2 * (size_t)v->nrows : 1, sizeof *v->rows);
     struct tt_row *row = &v->rows[v->nrows++];
-    *row = (struct tt_row){.pass = -1, .node = -1, .layer = -1, .component = "call", .operand = "out", .call = c->call->id,
+    *row = (struct tt_row){.pass = -1, .node = -1, .layer = -1, .in_span = -1, .component = "call", .operand = "out", .call = c->call->id,
                            .op = c->call->op, .routine = c->call->routine, .judged = c->judged, .form = c->form,
                            .explained = c->judged.status != TT_DRIFT || c->form, .transform = ""};
     if (!c->result)

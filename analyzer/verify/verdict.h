@@ -26,7 +26,7 @@ struct tt_row {
     struct tt_judgement judged;
     const char *form;         /* benign form that explains a drift, NULL: none */
     bool explained;
-    bool in_span;             /* not seen itself, but part of a span that was judged */
+    int in_span;              /* node by which it was judged, not being seen itself; -1: seen */
     enum tt_evidence evidence;
     const char *transform;
     uint64_t call;            /* rows of calls that no component names: node is -1, component "call" */
