@@ -210,8 +210,9 @@ static void print_gaps(const struct tt_verdict *v, const struct tt_graph *graph,
                        const struct tt_term *term)
 {
     const struct tt_coverage *c = &v->coverage;
+    if (c->nunmeasured || v->nunobservable || view->unnamed_calls || (view->note && *view->note))
+        fputc('\n', term->out);
     if (c->nunmeasured) {
-        fprintf(term->out, "\n");
         tt_fact_begin(term, "not seen");
         for (int i = 0; i < c->nunmeasured && i < 8; i++)
             fprintf(term->out, "%s%s", i ? ", " : "", tt_node_address(tt_graph_node(graph, c->unmeasured[i])).text);
