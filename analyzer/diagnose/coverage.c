@@ -53,6 +53,7 @@ void tt_coverage_add(struct tt_verdict *v, const struct tt_graph *graph, const s
     c->decoded = c->decoded || pass->phase == TT_DECODE;
     c->prefill = c->prefill || (complete && !pass->chunk && pass->phase == TT_PREFILL);
     c->decode = c->decode || (complete && pass->phase == TT_DECODE);
+    c->one_by_one = c->one_by_one || (complete && pass->chunk && pass->inputs.ntokens == 1);
 }
 
 void tt_coverage_finish(struct tt_verdict *v)
@@ -66,5 +67,5 @@ void tt_coverage_finish(struct tt_verdict *v)
     else if (!judged)
         v->overall = "unmeasured";
     else
-        v->overall = c->prefill && (c->decode || !c->decoded) ? "match" : "partial";
+        v->overall = (c->prefill && (c->decode || !c->decoded)) || (c->one_by_one && c->decode) ? "match" : "partial";
 }

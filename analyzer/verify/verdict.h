@@ -82,6 +82,7 @@ struct tt_verdict {
         int *unmeasured;                /* node indices, of the first pass in which each was missed */
         int nunmeasured;
         bool prefill, decode, decoded;  /* a complete prefill / decode pass was measured; the engine decoded at all */
+        bool one_by_one;                /* of a prompt fed token by token: as decoding does it, but without logits */
     } coverage;
     struct tt_call_coverage {
         int seen, measured;   /* calls without a component that could be recomputed, and that were */

@@ -42,12 +42,18 @@ WAYS = {
     "other prompt": ["-t", OTHER],
     "no decode": ["-n", "1"],
     "long decode": ["-n", "24"],
+    "chunk 1": ["--chunk", "1"],
     "chunk 5": ["--chunk", "5"],
     "chunk 12": ["--chunk", "12"],
     "all logits": ["--all-logits"],
     "all logits in chunks": ["--all-logits", "--chunk", "7"],
     "two threads": ["--threads", "2"],
 }
+
+
+# Fed token by token a prompt looks like decoding, of which the tap keeps ever less; attention that nobody sees into then
+# reads keys that nobody saw. So everything is kept.
+TAP = {"chunk 1": ["--passes", "0-99"]}
 
 
 def families(stored, form):
@@ -85,7 +91,8 @@ def described(document):
 def judge(bench, name, engine, kind, form, options, commands):
     model = bench.model(kind, form)
     given = options if "-t" in options else ["-t", PROMPT, *options]
-    capture = bench.capture(engine, model, "-n", "4", *given) if "-n" not in given else bench.capture(engine, model, *given)
+    tap = [option for way, chosen in TAP.items() if name.startswith(way + " ") for option in chosen]
+    capture = bench.capture(engine, model, *([] if "-n" in given else ["-n", "4"]), *given, tap=tap)
     failed = 0
     for command in commands:
         reference = [bench.reference(model, given[given.index("-t") + 1])] if command == "compare" else []

@@ -37,9 +37,9 @@ class Bench:
             self.models[kind, form] = path
         return self.models[kind, form]
 
-    def capture(self, engine, model, *options):
+    def capture(self, engine, model, *options, tap=()):
         out = tempfile.mkdtemp(dir=self.folder)
-        self.must("tensortap", "run", "-q", "-o", out, "--", os.path.join(self.binaries, engine), "-m", model, *options)
+        self.must("tensortap", "run", "-q", "-o", out, *tap, "--", os.path.join(self.binaries, engine), "-m", model, *options)
         return out
 
     def reference(self, model, tokens):
