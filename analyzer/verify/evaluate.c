@@ -3,38 +3,12 @@
  * Lazy evaluation with memory. Invariants: a slot, once filled, is what later nodes read; evaluations under overrides
  * fill an overlay of their own and leave the slots alone.
  */
-#include "verify/evaluate.h"
+#include "verify/private.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MAX_SEQUENCES 4096
-
-struct slot {
-    bool filled, observed; /* observed: every row was seen, so an override upstream changes nothing here */
-    struct tt_value value;
-};
-
-struct memory { /* one sequence's caches, by node */
-    struct tt_value *rows;    /* [nodes], [keys, heads, head_dim] as they were read; rank 0: nothing yet */
-    struct tt_value *written; /* the same as they should have been written */
-};
-
-struct tt_evaluator {
-    struct tt_graph *graph;
-    const struct tt_trace *trace;
-    const struct tt_trace_pass *pass;
-    int nnodes;
-    double unit;
-    struct slot *slots;    /* [nodes] */
-    struct memory *memories; /* [sequences] */
-    int nmemories;
-    struct tt_overrides **kept; /* faults already named */
-    int nkept;
-    const uint8_t *focus; /* [ntokens] rows that evaluations under hypotheses are limited to, NULL: all */
-};
 
 /* An evaluation under hypotheses: values that differ from the slots. */
 struct overlay {
@@ -46,89 +20,6 @@ struct overlay {
 
 static int value_in(struct tt_evaluator *e, struct overlay *overlay, int node, const uint8_t *rows,
                     const struct tt_value **out, struct tt_error *error);
-
-/* ---- overrides ---- */
-
-int tt_override_set(struct tt_override *override, const char *name, const struct tt_scalar *value)
-{
-    if (!value->is_string)
-        return tt_attributes_set_number(&override->set, name, value->number);
-    for (int i = 0; i < 4; i++) {
-        if (!override->text[i][0] || strcmp(override->text[i], value->text) == 0) {
-            snprintf(override->text[i], sizeof override->text[i], "%s", value->text);
-            return tt_attributes_set_string(&override->set, name, override->text[i]);
-        }
-    }
-    return -1;
-}
-
-struct tt_override *tt_overrides_add(struct tt_overrides *overrides, int node)
-{
-    if (overrides->count == (int)(sizeof overrides->items / sizeof *overrides->items))
-        return NULL;
-    struct tt_override *made = &overrides->items[overrides->count++];
-    memset(made, 0, sizeof *made);
-    made->node = node;
-    made->nin = -1;
-    made->as = -1;
-    return made;
-}
-
-static const struct tt_override *find_override(const struct tt_overrides *overrides, int node)
-{
-    for (int i = 0; overrides && i < overrides->count; i++)
-        if (overrides->items[i].node == node)
-            return &overrides->items[i];
-    return NULL;
-}
-
-static const struct tt_override *override_of(const struct tt_evaluator *e, const struct overlay *overlay, int node)
-{
-    const struct tt_override *found = overlay ? find_override(overlay->overrides, node) : NULL;
-    for (int i = e->nkept - 1; i >= 0 && !found; i--)
-        found = find_override(e->kept[i], node);
-    return found;
-}
-
-/* Strings of an override lie in the override itself: a copy must point into the copy. */
-static void copy_override(struct tt_override *to, const struct tt_override *from)
-{
-    const char *first = from->text[0], *end = first + sizeof from->text;
-    *to = *from;
-    for (int j = 0; j < to->set.count; j++) {
-        struct tt_attribute_value *item = &to->set.items[j];
-        if (item->string >= first && item->string < end)
-            item->string = to->text[0] + (item->string - first);
-    }
-}
-
-void tt_overrides_copy(struct tt_overrides *to, const struct tt_overrides *from)
-{
-    to->count = 0;
-    tt_overrides_append(to, from);
-}
-
-int tt_overrides_append(struct tt_overrides *to, const struct tt_overrides *from)
-{
-    for (int i = 0; i < from->count; i++) {
-        struct tt_override *made = tt_overrides_add(to, from->items[i].node);
-        if (!made)
-            return -1;
-        copy_override(made, &from->items[i]);
-    }
-    return 0;
-}
-
-static void apply_override(struct tt_attributes *attributes, const struct tt_override *override)
-{
-    for (int i = 0; override && i < override->set.count; i++) {
-        const struct tt_attribute_value *item = &override->set.items[i];
-        if (item->string)
-            tt_attributes_set_string(attributes, item->name, item->string);
-        else
-            tt_attributes_set_number(attributes, item->name, item->number);
-    }
-}
 
 /* ---- life ---- */
 
@@ -175,94 +66,31 @@ void tt_evaluator_round(struct tt_evaluator *e, double unit)
     e->unit = unit;
 }
 
-static struct memory *memory_of(struct tt_evaluator *e, int sequence)
-{
-    if (sequence >= e->nmemories) {
-        e->memories = tt_grow(e->memories, (size_t)sequence + 1, sizeof *e->memories);
-        for (int s = e->nmemories; s <= sequence; s++) {
-            e->memories[s].rows = tt_alloc_array((size_t)e->nnodes, sizeof *e->memories[s].rows);
-            e->memories[s].written = tt_alloc_array((size_t)e->nnodes, sizeof *e->memories[s].written);
-        }
-        e->nmemories = sequence + 1;
-    }
-    return &e->memories[sequence];
-}
-
 void tt_evaluator_begin(struct tt_evaluator *e, int index)
 {
     e->pass = &e->trace->passes[index];
     clear_slots(e);
-    struct memory *memory = memory_of(e, e->pass->sequence);
+    struct memory *memory = tt_memory_of(e, e->pass->sequence);
     for (int i = 0; i < e->nnodes && !e->pass->continues; i++) {
         tt_value_free(&memory->rows[i]);
         tt_value_free(&memory->written[i]);
     }
 }
 
-static void fill_unknown(struct tt_value *value, int64_t first, int64_t count)
-{
-    double *var = tt_value_need_var(value);
-    for (int64_t i = first; i < first + count; i++)
-        var[i] = TT_UNKNOWN_VARIANCE;
-}
-
-static void copy_rows(struct tt_value *to, int64_t at, const struct tt_value *from, int64_t first, int64_t rows)
-{
-    int64_t stride = tt_value_count(to) / (to->shape[0] ? to->shape[0] : 1);
-    memcpy(to->v + at * stride, from->v + first * stride, (size_t)(rows * stride) * sizeof *to->v);
-    if (!from->var && !from->row_var)
-        return;
-    double *var = tt_value_need_var(to);
-    for (int64_t i = 0; i < rows * stride; i++)
-        var[at * stride + i] = tt_value_variance(from, first * stride + i);
-}
-
-static int cache_rows(struct tt_evaluator *e, int node, const struct tt_value *old, const struct tt_value *fresh,
-                      struct tt_value *out, struct tt_error *error);
-
-static void remember(struct tt_evaluator *e, struct memory *memory, int node)
-{
-    const struct tt_value *value = tt_evaluator_value(e, node, NULL);
-    const struct tt_value *fresh = value ? tt_evaluator_value(e, tt_graph_node(e->graph, node)->in[0], NULL) : NULL;
-    struct tt_value written = {0};
-    if (!value || !fresh)
-        return;
-    if (cache_rows(e, node, &memory->written[node], fresh, &written, NULL) == 0) {
-        tt_value_free(&memory->written[node]);
-        memory->written[node] = written;
-    }
-    tt_value_free(&memory->rows[node]);
-    memory->rows[node] = tt_value_copy(value);
-}
-
-/* A pass of which nothing is known but its length. */
-static void forget(struct tt_evaluator *e, struct memory *memory, int node)
-{
-    int64_t shape[TT_VALUE_RANK];
-    int rank = tt_trace_shape(e->graph, e->pass, node, -1, -1, shape);
-    struct tt_value unknown = tt_value_new(rank, shape);
-    fill_unknown(&unknown, 0, tt_value_count(&unknown));
-    if (memory->rows[node].rank)
-        copy_rows(&unknown, 0, &memory->rows[node], 0, memory->rows[node].shape[0] < shape[0] ? memory->rows[node].shape[0] : shape[0]);
-    tt_value_free(&memory->rows[node]);
-    tt_value_free(&memory->written[node]);
-    memory->rows[node] = unknown;
-}
-
 void tt_evaluator_end(struct tt_evaluator *e)
 {
-    struct memory *memory = memory_of(e, e->pass->sequence);
+    struct memory *memory = tt_memory_of(e, e->pass->sequence);
     bool blind = !e->pass->nobservations && e->pass->tokens_by == TT_BY_NONE && e->pass->blind;
     for (int i = 0; i < e->nnodes && blind; i++)
         if (tt_graph_node(e->graph, i)->state)
-            forget(e, memory, i);
+            tt_forget(e, memory, i);
     if (blind) {
         clear_slots(e);
         return;
     }
     for (int i = 0; i < e->nnodes; i++)
         if (tt_graph_node(e->graph, i)->state)
-            remember(e, memory, i);
+            tt_remember(e, memory, i);
     clear_slots(e);
 }
 
@@ -274,125 +102,18 @@ static void round_value(struct tt_value *value, double unit)
         value->v[i] = tt_round_to_unit(value->v[i], unit);
 }
 
-/* Rows of earlier passes, then this pass's. Rows nobody saw being written are unknown. */
-static int cache_rows(struct tt_evaluator *e, int node, const struct tt_value *old, const struct tt_value *fresh,
-                      struct tt_value *out, struct tt_error *error)
+static const struct tt_override *override_of(const struct tt_evaluator *e, const struct overlay *overlay, int node)
 {
-    int64_t shape[TT_VALUE_RANK];
-    int rank = tt_trace_shape(e->graph, e->pass, node, -1, -1, shape);
-    *out = tt_value_new(rank, shape);
-    int64_t stride = tt_value_count(out) / (shape[0] ? shape[0] : 1);
-    int64_t before = shape[0] - fresh->shape[0];
-    if (before < 0 || tt_value_count(fresh) != fresh->shape[0] * stride)
-        return tt_fail(error, TT_EINPUT, "%s: %lld rows written into a cache of %lld",
-                       tt_node_address(tt_graph_node(e->graph, node)).text, (long long)fresh->shape[0],
-                       (long long)shape[0]);
-    int64_t known = old->rank ? old->shape[0] : 0;
-    if (known > before)
-        known = before;
-    if (known > 0)
-        copy_rows(out, 0, old, 0, known);
-    fill_unknown(out, known * stride, (before - known) * stride);
-    copy_rows(out, before, fresh, 0, fresh->shape[0]);
-    return 0;
-}
-
-static void zero_row(struct tt_value *value, int64_t row)
-{
-    int64_t stride = value->shape[0] ? tt_value_count(value) / value->shape[0] : 0;
-    memset(value->v + row * stride, 0, (size_t)stride * sizeof *value->v);
-    if (value->var)
-        memset(value->var + row * stride, 0, (size_t)stride * sizeof *value->var);
-}
-
-/* Everything lands `shift` rows away from where it belongs; what nothing lands on is zero. */
-static void shift_rows(struct tt_value *value, const struct tt_value *right, int64_t shift)
-{
-    for (int64_t r = 0, rows = value->shape[0]; r < rows; r++) {
-        if (r - shift >= 0 && r - shift < rows)
-            copy_rows(value, r, right, r - shift, 1);
-        else
-            zero_row(value, r);
-    }
-}
-
-/* A cache, and the ways of spoiling one:
- *   shift                   rows land that many rows late
- *   stale                   1: rows of this pass are copies of the last one before
- *   overwritten_row, stale_row   this row holds row `copied_row` (-1: the last one)
- *   hole_row                this row was never written */
-static int evaluate_state(struct tt_evaluator *e, int node, const struct tt_attributes *attributes,
-                          const struct tt_value *fresh, struct tt_value *out, struct tt_error *error)
-{
-    struct memory *memory = memory_of(e, e->pass->sequence);
-    if (cache_rows(e, node, &memory->rows[node], fresh, out, error))
-        return -1;
-    int64_t rows = out->shape[0], before = rows - fresh->shape[0];
-    int64_t shift = (int64_t)tt_attributes_number(attributes, "shift", 0);
-    int64_t to = (int64_t)tt_attributes_number(attributes, "overwritten_row", tt_attributes_number(attributes, "stale_row", -1));
-    int64_t from = (int64_t)tt_attributes_number(attributes, "copied_row", -1);
-    int64_t hole = (int64_t)tt_attributes_number(attributes, "hole_row", -1);
-    struct tt_value right;
-    if (shift && cache_rows(e, node, &memory->written[node], fresh, &right, error) == 0) {
-        shift_rows(out, &right, shift);
-        tt_value_free(&right);
-    }
-    for (int64_t r = before; tt_attributes_number(attributes, "stale", 0) && before > 0 && r < rows; r++)
-        copy_rows(out, r, out, before - 1, 1);
-    if (to >= 0 && to < rows && from < rows)
-        copy_rows(out, to, out, from < 0 ? rows - 1 : from, 1);
-    if (hole >= 0 && hole < rows)
-        zero_row(out, hole);
-    return 0;
+    const struct tt_override *found = overlay ? tt_overrides_find(overlay->overrides, node) : NULL;
+    for (int i = e->nkept - 1; i >= 0 && !found; i--)
+        found = tt_overrides_find(e->kept[i], node);
+    return found;
 }
 
 static const struct tt_observation *port_observation(const struct tt_evaluator *e, int source, int consumer, int port)
 {
     const struct tt_observation *o = tt_trace_find(e->pass, source, consumer, port);
     return o && o->nseen > 0 ? o : NULL;
-}
-
-/* Seen rows from the observation, others from `expected` (same shape; NULL: unknown). */
-static struct tt_value merge(const struct tt_observation *o, const struct tt_value *expected)
-{
-    struct tt_value out = tt_value_copy(&o->value);
-    int64_t width = tt_value_width(&out), rows = tt_value_rows(&out);
-    if (o->nseen == rows)
-        return out;
-    tt_value_need_var(&out);
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = r * width; i < (r + 1) * width && !o->seen[r]; i++) {
-            out.v[i] = expected ? expected->v[i] : 0;
-            out.var[i] = expected ? tt_value_variance(expected, i) : TT_UNKNOWN_VARIANCE;
-        }
-    }
-    return out;
-}
-
-static int64_t key_head(const char *map, int64_t head, int64_t heads, int64_t groups)
-{
-    if (strcmp(map, "tile") == 0)
-        return head % groups;
-    return strcmp(map, "first") == 0 ? 0 : head / (heads / groups);
-}
-
-/* [n, groups, d] -> [n, heads, d]: each query head's copy of the key head it should read. */
-static struct tt_value repeat_heads(const struct tt_value *x, const int64_t *shape, const char *map)
-{
-    struct tt_value out = tt_value_new(3, shape);
-    int64_t heads = shape[1], groups = x->shape[1], d = shape[2];
-    bool var = x->var || x->row_var;
-    if (var)
-        tt_value_need_var(&out);
-    for (int64_t n = 0; n < shape[0]; n++) {
-        for (int64_t h = 0; h < heads; h++) {
-            int64_t to = (n * heads + h) * d, from = (n * groups + key_head(map, h, heads, groups)) * d;
-            memcpy(out.v + to, x->v + from, (size_t)d * sizeof *out.v);
-            for (int64_t i = 0; var && i < d; i++)
-                out.var[to + i] = tt_value_variance(x, from + i);
-        }
-    }
-    return out;
 }
 
 static const char *head_map_of(const struct tt_evaluator *e, const struct overlay *overlay, int reader)
@@ -416,7 +137,7 @@ static struct tt_value in_shape(struct tt_evaluator *e, const struct overlay *ov
     if (!changes_shape(e, value, node, consumer, port))
         return tt_value_copy(value);
     tt_trace_shape(e->graph, e->pass, node, consumer, port, shape);
-    return repeat_heads(value, shape, head_map_of(e, overlay, consumer));
+    return tt_repeat_heads(value, shape, head_map_of(e, overlay, consumer));
 }
 
 /* Input `port` of `node`: as the node itself read it when that was seen, else its source's value. *lent: the arrays belong
@@ -439,7 +160,7 @@ static int input_value(struct tt_evaluator *e, struct overlay *overlay, int node
         *lent = false;
     }
     if (o) {
-        struct tt_value merged = merge(o, out);
+        struct tt_value merged = tt_merge_seen(o, out);
         if (!*lent)
             tt_value_free(out);
         *out = merged;
@@ -504,7 +225,7 @@ static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, c
         p->call.split[0] = node->axes[1];
         p->call.split[1] = node->axes[2];
     }
-    apply_override(&p->attributes, override);
+    tt_override_apply(&p->attributes, override);
     p->row_inputs = by_token(e, index) ? row_inputs(p->op, &p->attributes) : 0;
     double acc = e->trace->unit < 0x1p-24 ? e->trace->unit : 0x1p-24;
     p->call.numerics = (struct tt_numerics){.u_store = unit_of_target(e, index), .u_acc = acc};
@@ -547,7 +268,7 @@ static void gather(struct prepared *p, const uint8_t *rows, int64_t nrows, int32
         p->lent[i] = false;
         for (int64_t t = 0; t < nrows; t++)
             if (rows[t])
-                copy_rows(&p->inputs[i], to++, &p->inputs[i], t, 1);
+                tt_copy_rows(&p->inputs[i], to++, &p->inputs[i], t, 1);
         p->inputs[i].shape[0] = to;
     }
     for (int64_t t = 0; t < nrows; t++) {
@@ -559,24 +280,6 @@ static void gather(struct prepared *p, const uint8_t *rows, int64_t nrows, int32
     p->pass.tokens = tokens;
     p->pass.positions = positions;
     p->pass.ntokens = kept;
-}
-
-static struct tt_value scatter(const struct tt_value *some, const uint8_t *rows, int64_t nrows)
-{
-    int64_t shape[TT_VALUE_RANK], kept = 0;
-    memcpy(shape, some->shape, sizeof shape);
-    shape[0] = nrows;
-    struct tt_value out = tt_value_new(some->rank, shape);
-    int64_t stride = nrows ? tt_value_count(&out) / nrows : 0;
-    fill_unknown(&out, 0, tt_value_count(&out));
-    for (int64_t t = 0; t < nrows; t++) {
-        if (!rows[t])
-            continue;
-        for (int64_t i = 0; i < stride; i++)
-            out.var[t * stride + i] = 0;
-        copy_rows(&out, t, some, kept++, 1);
-    }
-    return out;
 }
 
 static bool all_rows(const struct prepared *p, const uint8_t *rows, int64_t nrows)
@@ -600,7 +303,7 @@ static int forward_some(struct prepared *p, const uint8_t *rows, int64_t nrows, 
     gather(p, rows, nrows, tokens, positions);
     int failed = p->op->forward(&p->call, &some, error);
     if (!failed)
-        *out = scatter(&some, rows, nrows);
+        *out = tt_scatter_rows(&some, rows, nrows);
     tt_value_free(&some);
     free(tokens);
     free(positions);
@@ -636,7 +339,7 @@ static void unknown_value(struct tt_evaluator *e, int node, struct tt_value *out
     int64_t shape[TT_VALUE_RANK];
     int rank = tt_trace_shape(e->graph, e->pass, node, -1, -1, shape);
     *out = tt_value_new(rank, shape);
-    fill_unknown(out, 0, tt_value_count(out));
+    tt_fill_unknown(out, 0, tt_value_count(out));
 }
 
 static int forward(struct tt_evaluator *e, struct overlay *overlay, int index, const uint8_t *rows,
@@ -656,7 +359,7 @@ static int forward(struct tt_evaluator *e, struct overlay *overlay, int index, c
         failed = forward_some(&p, rows, e->pass->inputs.ntokens, out, error);
     if (!failed && node->state) {
         struct tt_value fresh = p.op ? *out : tt_value_copy(&p.inputs[0]);
-        failed = evaluate_state(e, index, &p.attributes, &fresh, out, error);
+        failed = tt_evaluate_cache(e, index, &p.attributes, &fresh, out, error);
         tt_value_free(&fresh);
     }
     if (!failed)
@@ -689,7 +392,7 @@ static bool is_affected(struct tt_evaluator *e, struct overlay *overlay, int nod
     const struct tt_node *n = tt_graph_node(e->graph, node);
     bool yes = false;
     if (!(e->slots[node].filled && e->slots[node].observed)) {
-        yes = find_override(overlay->overrides, node) != NULL;
+        yes = tt_overrides_find(overlay->overrides, node) != NULL;
         for (int i = 0; i < n->nin && !yes; i++) {
             const struct tt_observation *o = port_observation(e, n->in[i], node, i);
             yes = !(o && tt_observation_complete(o)) && is_affected(e, overlay, n->in[i]);
@@ -762,32 +465,14 @@ int tt_evaluator_as_read(struct tt_evaluator *e, const struct tt_observation *o,
     return same ? 0 : -1;
 }
 
-/* Heads as read -> heads as stored: the first reader of each group speaks for it. */
-static struct tt_value group_heads(const struct tt_value *x, const int64_t *shape)
-{
-    struct tt_value out = tt_value_new(3, shape);
-    int64_t heads = x->shape[1], groups = shape[1], d = shape[2], each = heads / groups;
-    if (x->var)
-        tt_value_need_var(&out);
-    for (int64_t n = 0; n < shape[0]; n++) {
-        for (int64_t g = 0; g < groups; g++) {
-            int64_t to = (n * groups + g) * d, from = (n * heads + g * each) * d;
-            memcpy(out.v + to, x->v + from, (size_t)d * sizeof *out.v);
-            if (x->var)
-                memcpy(out.var + to, x->var + from, (size_t)d * sizeof *out.v);
-        }
-    }
-    return out;
-}
-
 void tt_evaluator_adopt(struct tt_evaluator *e, const struct tt_observation *o, const struct tt_value *expected)
 {
     struct slot *slot = &e->slots[o->node];
-    struct tt_value value = merge(o, expected);
+    struct tt_value value = tt_merge_seen(o, expected);
     int64_t shape[TT_VALUE_RANK];
     int rank = tt_trace_shape(e->graph, e->pass, o->node, -1, -1, shape);
     if (rank == 3 && value.shape[1] != shape[1]) {
-        struct tt_value grouped = group_heads(&value, shape);
+        struct tt_value grouped = tt_group_heads(&value, shape);
         tt_value_free(&value);
         value = grouped;
     }
