@@ -231,6 +231,11 @@ __attribute__((constructor)) static void start(void)
 {
     if (atomic_load(&tt_state) == TT_STATE_UNKNOWN)
         tt_core_decide();
+    if (atomic_load(&tt_state) != TT_STATE_ON)
+        return;
+    pthread_mutex_lock(&lock); /* before any thread can fork, see prepare_early of the recorder */
+    register_handlers();
+    pthread_mutex_unlock(&lock);
 }
 
 __attribute__((destructor)) static void finish(void)

@@ -311,6 +311,13 @@ static void prepare_process(void)
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
+/* Early: a fork that is under way when handlers are registered does not run them, and its child would inherit locks
+ * that another thread holds while it opens the first capture. */
+__attribute__((constructor)) static void prepare_early(void)
+{
+    pthread_once(&registry.once, prepare_process);
+}
+
 /* ---- open and close ---- */
 
 static char *copy_text(const char *text, int *status)
