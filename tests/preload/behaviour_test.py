@@ -163,6 +163,13 @@ def test_glue_interface():
     assert outer["operands"][1]["values"] == [1, 4, 2, 5, 3, 6]
 
 
+def test_a_pass_begins_with_the_call_whose_announced_weight_recurs():
+    with both(scene("glue_passes")) as run:
+        calls, _ = finished_with(run, 6)
+    assert [call["epoch"] for call in calls] == [0, 0, 1, 1, 2, 2], calls
+    assert [call["operands"][0]["values"][0] for call in calls] == [0, 0, 1, 1, 2, 2]
+
+
 def plugins(*names):
     return [os.path.join(ROOM, f"libpreload-plugin-{name}.so") for name in names]
 
