@@ -86,7 +86,7 @@ int tt_recorder_create(struct tt_recorder *recorder)
         return status;
     }
     if (recorder->policy.data && !recorder->policy.everything && !recorder->policy.passes)
-        recorder->ring.room = (limit / RING_PART < RING_MOST ? limit / RING_PART : RING_MOST) / 2;
+        recorder->ring.room = limit / RING_PART < RING_MOST ? limit / RING_PART : RING_MOST;
     recorder->created = true;
     append_process(recorder);
     append_pending_marks(recorder);

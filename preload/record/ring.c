@@ -120,11 +120,29 @@ static bool is_known(const struct tt_slot *slot, const struct tt_keep *keep)
     return false;
 }
 
+/* Lets `slot` have `used` bytes, at the cost of the epoch before if need be. */
+static bool make_room(struct tt_ring *ring, struct tt_slot *slot, uint64_t used)
+{
+    struct tt_slot *other = &ring->slots[slot == ring->slots];
+    if (used <= slot->touched)
+        return true;
+    if (used > ring->room)
+        return false;
+    if (used + other->touched > ring->room) {
+        if (other->writers || other->epoch > slot->epoch || madvise(other->memory, other->touched, MADV_DONTNEED) != 0)
+            return false;
+        forget(other);
+        other->touched = 0;
+    }
+    slot->touched = used;
+    return true;
+}
+
 /* Place for content and its bytes; NULL when there is none, and then the epoch is given up. */
-static struct tt_held *take_place(const struct tt_ring *ring, struct tt_slot *slot, uint64_t nbytes)
+static struct tt_held *take_place(struct tt_ring *ring, struct tt_slot *slot, uint64_t nbytes)
 {
     uint64_t size = aligned(sizeof(struct tt_held)) + aligned(nbytes);
-    if (size < nbytes || size > ring->room - slot->used) {
+    if (size < nbytes || !make_room(ring, slot, slot->used + size)) {
         forget(slot);
         slot->used = ring->room + 1;
         return NULL;

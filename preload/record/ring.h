@@ -3,9 +3,10 @@
  * The last two epochs in memory: operands of epochs that keep no data are copied here first, and reach the
  * shards only if the epoch turns out to be worth keeping (policy.h).
  *
- * Invariants: a slot holds one epoch, all of it or nothing: an operand that finds no room empties the slot.
- * Memory is bounded by two slots of `room` bytes, reserved at once, touched as needed. A slot that somebody
- * still copies into is never emptied. What an unsaved epoch lost is counted when its slot is reused.
+ * Invariants: a slot holds one epoch, all of it or nothing: an operand that finds no room empties the slot. The
+ * pages that both slots have touched are at most `room` bytes together; an epoch that needs the room of the one
+ * before it gets it, so a large one can be held, too, if not two of them. A slot that somebody still copies into
+ * is never emptied. What an unsaved epoch lost is counted when its slot is reused.
  * The ring's lock comes before the recorder's and may be taken again by its holder, so that an epoch's slot is
  * ready when others learn of the epoch. Engine memory is read without it.
  */
@@ -27,6 +28,7 @@ struct tt_slot {
     uint32_t writers;   /* copying now */
     uint8_t *memory;    /* [room], NULL: not reserved yet */
     uint64_t used;      /* bytes; more than the room: the epoch did not fit */
+    uint64_t touched;   /* bytes of memory that are backed by pages */
     struct tt_table known; /* digest -> struct tt_held */
     struct tt_held *first, *last; /* in the order of arrival, in `memory` themselves */
     struct tt_losses losses; /* of the epoch, if it is not saved */
@@ -34,7 +36,7 @@ struct tt_slot {
 
 struct tt_ring {
     pthread_mutex_t lock; /* recursive */
-    uint64_t room; /* bytes of one slot, 0: no ring */
+    uint64_t room; /* bytes of both slots together, 0: no ring */
     struct tt_slot slots[2];
 };
 

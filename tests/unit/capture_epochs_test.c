@@ -258,6 +258,22 @@ static void test_budget(void)
     tt_capture_close(capture);
 }
 
+/* An epoch of more than half of the memory is held, at the cost of the one before it. */
+static void test_large_epoch(void)
+{
+    enum { EPOCH = 4 * ROWS * WIDTH * 4, LIMIT = 12 * EPOCH }; /* memory for 1.5 epochs */
+    struct tt_recorder *recorder = open_recorder("large", (struct tt_recorder_options){.limit = LIMIT});
+    for (int pass = 0; pass < 8; pass++)
+        run_pass(recorder, file_weights, pass, ROWS);
+    tt_recorder_close(recorder);
+    struct tt_capture *capture = read_back("large");
+    expect_forms(capture, "kkkskssk");
+    expect_epoch(capture, 7, "data", "end");
+    expect_epoch(capture, 6, "statistics", "thinned");
+    CHECK(loss_of(capture, "thinned") == 3 * 6);
+    tt_capture_close(capture);
+}
+
 /* The passes before and with the first NaN, all of them; later ones are thinned as ever. */
 static void test_nan(void)
 {
@@ -389,6 +405,7 @@ int main(void)
     test_two_prompts();
     test_weights_in_memory();
     test_budget();
+    test_large_epoch();
     test_nan();
     test_kill();
     test_fork();
