@@ -43,8 +43,10 @@ static void add_shape(struct tt_call_scope *call, const struct tt_tensor_view *v
     set_word(call, KEY, key);
 }
 
-/* Before any weight is known in a file, the first large input that recurs unchanged is taken for one. An
- * input of two successive calls is no evidence: so do activations go into several products. */
+#define APART 3 /* calls: keys come again for the next head of their group after q·k and p·v */
+
+/* Before any weight is known in a file, the first large input that recurs unchanged is taken for one. What comes again
+ * within a few calls is none, then or later: activations go into several products, keys into those of several heads. */
 static bool recurs_in_memory(struct tt_recorder *recorder, const struct tt_call_scope *call,
                              const struct tt_tensor_view *view, const struct tt_layout *layout, const uint8_t *low)
 {
@@ -56,12 +58,14 @@ static bool recurs_in_memory(struct tt_recorder *recorder, const struct tt_call_
     pthread_mutex_lock(&recorder->lock);
     struct tt_repeat *repeat = tt_repeat_find(&recorder->repeats, address, signature);
     bool known = repeat && repeat->sample == sample;
-    bool recurs = known && call->id - repeat->last_call > 1;
+    bool near = known && call->id - repeat->last_call < APART;
+    bool recurs = known && !near && !repeat->local;
     if (!repeat)
         repeat = tt_repeat_add(&recorder->repeats, address, signature);
     if (repeat) {
         repeat->sample = sample;
         repeat->last_call = call->id;
+        repeat->local = repeat->local || near;
     }
     pthread_mutex_unlock(&recorder->lock);
     return recurs;

@@ -26,6 +26,7 @@ struct tt_repeat { /* guarded by the recorder's lock; freed with the recorder on
     uint32_t nchunks, next_chunk;
     uint32_t unchanged;          /* times found so since it last changed */
     uint64_t last_call;          /* that announced it, while no anchor is known */
+    bool local; /* came again within a few calls once: no weight */
     struct tt_digest digest;
     struct tt_stats stats;
     bool in_file;                /* its bytes were compared with the file's */

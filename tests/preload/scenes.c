@@ -298,18 +298,18 @@ static int scene_glue(char **arguments)
     return 0;
 }
 
-/* Three passes over two weights in memory, announced: x of other values in every pass. */
+/* Three passes over three weights in memory, announced: x of other values in every pass. */
 static int scene_glue_passes(char **arguments)
 {
-    enum { SIDE = 128 };
-    float *weights = calloc(2 * SIDE * SIDE, sizeof(float)), x[SIDE] = {0};
+    enum { SIDE = 128, WEIGHTS = 3 };
+    float *weights = calloc(WEIGHTS * SIDE * SIDE, sizeof(float)), x[SIDE] = {0};
     int64_t shape[2] = {SIDE, SIDE}, row[1] = {SIDE};
-    for (int i = 0; i < 2 * SIDE * SIDE; i++)
+    for (int i = 0; i < WEIGHTS * SIDE * SIDE; i++)
         weights[i] = (float)(i % 251);
-    for (int i = 0; tensortap_call_begin && i < 6; i++) {
-        const float *weight = weights + i % 2 * SIDE * SIDE;
+    for (int i = 0; tensortap_call_begin && i < 3 * WEIGHTS; i++) {
+        const float *weight = weights + i % WEIGHTS * SIDE * SIDE;
         tensortap_call *call = tensortap_call_begin("python", "linear", "linear");
-        x[0] = (float)(i / 2);
+        x[0] = (float)(i / WEIGHTS);
         tensortap_call_announce(call, tensortap_dtype("f32"), 1, row, NULL, x);
         tensortap_call_announce(call, tensortap_dtype("f32"), 2, shape, NULL, weight);
         tensortap_call_operand(call, "x", 0, tensortap_dtype("f32"), 1, row, NULL, x);
