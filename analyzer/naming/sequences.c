@@ -234,16 +234,18 @@ static int prompt_starts(const struct tt_namer *b, int pass, int64_t *rows, int 
     int64_t d = tt_graph_node(b->graph, nodes.pv)->axes[2], groups = written ? written->out / d : 0;
     int found = values && context && groups ? 0 : -1;
     for (int64_t r = 0; found >= 0 && r < b->rows; r++) {
-        double error = 0, size = 0;
-        for (int64_t h = 0; h < nodes.heads; h++) {
-            for (int64_t i = 0; i < d; i++) {
-                double own = values[r * written->out + h / (nodes.heads / groups) * d + i];
-                double seen = context[r * nodes.heads * d + h * d + i];
-                error += (own - seen) * (own - seen);
-                size += own * own;
-            }
+        /* Squared distances: of the context from this row's v, of that from the v of the row before. */
+        double own = 0, before = 0, size = 0;
+        for (int64_t i = 0; i < nodes.heads * d; i++) {
+            int64_t at = i / d / (nodes.heads / groups) * d + i % d;
+            double mine = values[r * written->out + at], seen = context[r * nodes.heads * d + i];
+            double last = r ? values[(r - 1) * written->out + at] : 0;
+            own += (mine - seen) * (mine - seen);
+            before += (mine - last) * (mine - last);
+            size += mine * mine;
         }
-        if (error < OWN_VALUE * size && found < most)
+        bool tells = r == 0 || before > 4 * OWN_VALUE * size; /* behind the same token again any mixture is its own v */
+        if (tells && own < OWN_VALUE * size && found < most)
             rows[found++] = r;
     }
     free(values);

@@ -38,7 +38,7 @@ SHAPES = {
 WAYS = {
     "as given": [],
     "one token": ["-t", "9"],
-    "two tokens": ["-t", "9,11"],
+    "two tokens": ["-t", "9,9"],
     "other prompt": ["-t", OTHER],
     "no decode": ["-n", "1"],
     "long decode": ["-n", "24"],
