@@ -151,6 +151,23 @@ static void blame(const struct tt_diagnosis *d, int node, struct tt_fault *fault
     snprintf(fault->component, sizeof fault->component, "%s", n->blame);
 }
 
+/* Causes of other ops that make the same numbers: a scale of q is one of the scores, a residual stream that is scaled on
+ * its way from the embedding one of the embedding. */
+static void name_twins(const struct tt_diagnosis *d, const struct tt_hypothesis *best, struct tt_fault *fault)
+{
+    const struct tt_node *node = tt_graph_node(d->graph, best->node);
+    const char *twin = NULL;
+    if (strcmp(best->cause, "rope.magnitude_scale") == 0 && node->op && strcmp(node->op->name, "rope") == 0)
+        twin = "attn.scale";
+    for (int i = 0; i < node->nin && strcmp(best->cause, "residual.scale") == 0; i++) {
+        const struct tt_node *source = tt_graph_node(d->graph, node->in[i]);
+        if (source->layer < 0 && !tt_trace_find(d->pass, node->in[i], -1, -1))
+            twin = "embed.scale_twice";
+    }
+    if (twin && !listed(fault, twin) && fault->nties < (int)(sizeof fault->ties / sizeof *fault->ties))
+        snprintf(fault->ties[fault->nties++], sizeof fault->ties[0], "%s", twin);
+}
+
 /* What was read from the call leaves nothing to choose. */
 static void accept_operand(const struct tt_hypothesis *best, struct tt_fault *fault)
 {
@@ -174,6 +191,7 @@ static void accept(const struct tt_diagnosis *d, const struct tt_hypotheses *lis
     if (strncmp(fault->cause, "kv.", 3) == 0)
         fault->status = TT_BROKEN_LINK;
     name_ties(list, best, fault);
+    name_twins(d, best, fault);
     name_runner_up(list, fault);
     fault->confidence = !fault->nties && best->judged.chi2 <= TT_CHI2_PASS && fault->runner_up_chi2 > 4 * fmax(best->judged.chi2, 1)
                             ? TT_CERTAIN

@@ -12,6 +12,7 @@
 #include "diagnose/diagnose.h"
 #include "diagnose/coverage.h"
 #include "diagnose/inputs.h"
+#include "diagnose/otherwise.h"
 #include "diagnose/walk.h"
 #include "diagnose/weights.h"
 
@@ -203,9 +204,16 @@ static void judge_value(struct walk *w, const struct tt_observation *o)
     int span[MAX_SPAN], n = tt_evaluator_span(w->evaluator, o->node, span, MAX_SPAN);
     if (tt_evaluate_as(w->evaluator, o, NULL, &expected, NULL))
         return;
-    struct tt_judgement j = tt_judge(o, &expected);
-    struct tt_row *row = add_row(w, o, &j);
     struct tt_diagnosis d = diagnosis_of(w);
+    struct tt_judgement j = tt_judge(o, &expected);
+    if (j.status == TT_INTRODUCED &&
+        tt_undo_early_scale(&d, &w->trace->passes[w->pass - w->trace->passes], o, &expected))
+        j = tt_judge(o, &expected);
+    const char *form = NULL;
+    if (j.status == TT_INTRODUCED)
+        tt_right_otherwise(&d, o, span, n, &expected, &j, &form);
+    struct tt_row *row = add_row(w, o, &j);
+    row->form = form;
     if (j.status == TT_DRIFT || j.status == TT_INTRODUCED) {
         row->form = tt_explain_benign(&d, o, &row->judged);
         row->explained = row->form != NULL;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SMALL_PROBABILITY 1e-30
+#define SURE_ORDER 0.999 /* correlation of scores with log probabilities: 1 but for rounding */
 #define SAME_VALUES 1e-4 /* NMSE under which two buffers hold the same numbers, one of them perhaps rounded to bf16 */
 
 static int find_op(const struct tt_graph *graph, const char *op, int layer)
@@ -125,6 +127,44 @@ static void count_keys(const struct candidates *all, int64_t rows, int64_t d, st
         a->keys = first->rows == rows ? first->out : first->rows;
 }
 
+/* Correlation of scores with the logarithm of the probabilities that became of them, within rows. */
+static double agreement(const double *scores, const double *probs, int64_t rows, int64_t keys, bool turned)
+{
+    double both = 0, x_square = 0, y_square = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        double x_mean = 0, y_mean = 0, n = 0;
+        for (int pass = 0; pass < 2; pass++) {
+            for (int64_t s = 0; s < keys; s++) {
+                double p = probs[r * keys + s], x = scores[turned ? s * rows + r : r * keys + s];
+                if (!(p > SMALL_PROBABILITY) || !isfinite(x))
+                    continue;
+                if (pass == 0) {
+                    x_mean += x, y_mean += log(p), n++;
+                } else {
+                    both += (x - x_mean / n) * (log(p) - y_mean / n);
+                    x_square += (x - x_mean / n) * (x - x_mean / n);
+                    y_square += (log(p) - y_mean / n) * (log(p) - y_mean / n);
+                }
+            }
+        }
+    }
+    return x_square > 0 && y_square > 0 ? both / sqrt(x_square * y_square) : 0;
+}
+
+/* As many queries as keys: k·qᵀ has the shape of q·kᵀ. The probabilities tell which it is. */
+static void orient(const struct tt_capture *capture, struct tt_product *qk, const struct tt_product *pv)
+{
+    if (qk->rows != qk->out || qk->rows < 2)
+        return;
+    double *scores = tt_side_read(capture, &qk->y, qk->rows, qk->out);
+    double *probs = tt_side_read(capture, &pv->x, pv->rows, pv->in);
+    if (scores && probs && agreement(scores, probs, qk->rows, qk->out, false) < SURE_ORDER &&
+        agreement(scores, probs, qk->rows, qk->out, true) > SURE_ORDER)
+        tt_product_swap(qk);
+    free(scores);
+    free(probs);
+}
+
 static void pair(struct tt_attention *a, struct candidates *qk, struct candidates *pv, const int *slots, int64_t rows)
 {
     int total = pv->count;
@@ -184,6 +224,8 @@ void tt_attention_find(const struct tt_capture *capture, const struct tt_graph *
             used[slots[i] = next] = 1;
     }
     pair(a, &qk, &pv, slots, rows);
+    for (int i = 0; i < a->sequences * a->heads; i++)
+        orient(capture, a->qk_of[i], a->pv_of[i]);
     free(used);
     free(slots);
     free(all.items);

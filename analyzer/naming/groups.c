@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_THREADS 64 /* more of them hardly run a model each */
+
 struct walk {
     const struct tt_graph *graph;
     struct tt_products *products;
@@ -237,11 +239,53 @@ static void fill(struct walk *w)
     }
 }
 
+static bool each_linear_seen(const struct tt_graph *graph, const struct tt_products *products, uint64_t thread)
+{
+    uint8_t *seen = tt_alloc((size_t)tt_graph_nnodes(graph) + 1);
+    bool all = true;
+    for (size_t i = 0; i < products->count; i++)
+        for (int c = 0; products->items[i].call->thread == thread && c < products->items[i].ncandidates; c++)
+            seen[products->items[i].candidates[c]] = 1;
+    for (int n = 0; n < tt_graph_nnodes(graph) && all; n++)
+        all = seen[n] || !is_linear(tt_graph_node(graph, n)) || tt_graph_node(graph, n)->layer < 0;
+    free(seen);
+    return all;
+}
+
+/* Several threads that each run whole passes: one thread's products after the other's. Threads that share the work of a
+ * pass stay as they are. */
+static void sort_by_thread(const struct tt_graph *graph, struct tt_products *products)
+{
+    uint64_t threads[MAX_THREADS];
+    int n = 0;
+    for (size_t i = 0; i < products->count; i++) {
+        int t = 0;
+        while (t < n && threads[t] != products->items[i].call->thread)
+            t++;
+        if (t == MAX_THREADS)
+            return;
+        threads[t] = products->items[i].call->thread;
+        n += t == n;
+    }
+    for (int t = 0; t < n; t++)
+        if (n > 1 && !each_linear_seen(graph, products, threads[t]))
+            return;
+    struct tt_product *sorted = tt_alloc_array(products->count + 1, sizeof *sorted);
+    size_t count = 0;
+    for (int t = 0; t < n; t++)
+        for (size_t i = 0; i < products->count; i++)
+            if (products->items[i].call->thread == threads[t])
+                sorted[count++] = products->items[i];
+    memcpy(products->items, sorted, count * sizeof *sorted);
+    free(sorted);
+}
+
 struct tt_groups tt_group_products(const struct tt_graph *graph, struct tt_products *products)
 {
     struct tt_groups groups = {0};
     struct walk w = {.graph = graph, .products = products, .groups = &groups};
     w.bound = tt_alloc_array((size_t)tt_graph_nnodes(graph), sizeof *w.bound);
+    sort_by_thread(graph, products);
     distrust_repeats(products);
     distrust(graph, products);
     anchor(&w);

@@ -91,7 +91,10 @@ int tt_norm_recover(const struct tt_op_call *call, const struct tt_value *observ
     double value = fit.sum / fit.weight, sigma = sqrt(1 / fit.weight);
     if (fabs(value - configured) < 4 * sigma)
         return 0;
-    value = fmax(nearest_usual(value, sigma), 0);
+    double near = nearest_usual(value, sigma);
+    if (near == value && tt_value_rows(observed) < 2) /* any scale of one row is some eps */
+        return 0;
+    value = fmax(near, 0);
     if (value != configured)
         tt_recovery_number(&list, "norm.eps", "eps", configured, value);
     return list.count;

@@ -105,7 +105,7 @@ static void round_value(struct tt_value *value, double unit)
 static const struct tt_override *override_of(const struct tt_evaluator *e, const struct overlay *overlay, int node)
 {
     const struct tt_override *found = overlay ? tt_overrides_find(overlay->overrides, node) : NULL;
-    for (int i = e->nkept - 1; i >= 0 && !found; i--)
+    for (int i = e->nkept - 1; i >= 0 && !found && !e->as_defined; i--)
         found = tt_overrides_find(e->kept[i], node);
     return found;
 }
@@ -495,6 +495,30 @@ void tt_evaluator_persist(struct tt_evaluator *e, const struct tt_overrides *ove
     e->kept = tt_grow(e->kept, (size_t)e->nkept + 1, sizeof *e->kept);
     e->kept[e->nkept] = tt_alloc(sizeof **e->kept);
     tt_overrides_copy(e->kept[e->nkept++], overrides);
+}
+
+bool tt_evaluator_persists(const struct tt_evaluator *e, const int *nodes, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (override_of(e, NULL, nodes[i]))
+            return true;
+    return false;
+}
+
+void tt_evaluator_as_defined(struct tt_evaluator *e, bool as_defined)
+{
+    e->as_defined = as_defined;
+}
+
+void tt_evaluator_forget(struct tt_evaluator *e, const int *nodes, int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct slot *slot = &e->slots[nodes[i]];
+        if (slot->observed)
+            continue;
+        tt_value_free(&slot->value);
+        *slot = (struct slot){0};
+    }
 }
 
 int tt_evaluator_span(struct tt_evaluator *e, int node, int *nodes, int most)

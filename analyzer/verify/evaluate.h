@@ -72,6 +72,13 @@ void tt_evaluator_focus(struct tt_evaluator *evaluator, const uint8_t *rows);
 /* Keeps a fault's override for all later evaluations of this node (all passes). */
 void tt_evaluator_persist(struct tt_evaluator *evaluator, const struct tt_overrides *overrides);
 
+/* Is any of these nodes done differently by now? */
+bool tt_evaluator_persists(const struct tt_evaluator *evaluator, const int *nodes, int n);
+/* While set, nodes are done as the graph defines them, whatever was kept. */
+void tt_evaluator_as_defined(struct tt_evaluator *evaluator, bool as_defined);
+/* Values of these nodes that were computed and not seen are computed anew. */
+void tt_evaluator_forget(struct tt_evaluator *evaluator, const int *nodes, int n);
+
 /* Nodes whose computation went into `node`'s value in this pass, itself first, nearest first. Observed ancestors end it.
  * Returns the number, at most `most`. */
 int tt_evaluator_span(struct tt_evaluator *evaluator, int node, int *nodes, int most);
