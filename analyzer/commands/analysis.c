@@ -142,6 +142,11 @@ int tt_analysis_report(struct tt_context *context, const struct tt_analysis *a, 
                                    .note = a->trace ? a->trace->note : NULL,
                                    .unnamed_calls = a->trace ? a->trace->unnamed_calls : 0, .select = context->select,
                                    .all_rows = tt_option_flag(context->options, "rows")};
+    char *unknown = tt_select_unknown(context->select, TT_ROW_KEYS);
+    if (unknown)
+        tt_note(context, "--select: %s cannot be applied to a verdict's rows and was not", unknown);
+    free(unknown);
+    view.all_rows = view.all_rows || context->select;
     int status = tt_verdict_status(verdict, context->strict);
     if (status == 3)
         status = tt_status_of_partial(context);

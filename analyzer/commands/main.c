@@ -161,6 +161,8 @@ static int fill_context(struct tt_context *context)
     context->model = tt_option_text(options, "model");
     context->output = tt_option_text(options, "out");
     context->focus = tt_option_text(options, "focus");
+    if (context->focus)
+        return tt_fail(&context->error, TT_EINPUT, "--focus is not available in this version; use --select");
     context->select_text = tt_option_text(options, "select");
     if (context->select_text) {
         context->select = tt_select_parse(context->select_text, &context->error);

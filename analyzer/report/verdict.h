@@ -23,6 +23,12 @@ struct tt_verdict_view {
 };
 
 /* `graph` NULL: a capture without a model, whose verdict is about calls alone. */
+/* Keys of a selection that rows of a verdict know. */
+#define TT_ROW_KEYS                                                                                          \
+    (1u << TT_SELECT_PASS | 1u << TT_SELECT_LAYER | 1u << TT_SELECT_COMPONENT | 1u << TT_SELECT_SEQ |        \
+     1u << TT_SELECT_DTYPE)
+bool tt_row_selected(const struct tt_verdict_view *view, const struct tt_row *row, int layers);
+
 cJSON *tt_verdict_json(const struct tt_verdict *verdict, const struct tt_graph *graph, const struct tt_verdict_view *view);
 void tt_verdict_print(const struct tt_verdict *verdict, const struct tt_graph *graph, const struct tt_verdict_view *view,
                       const struct tt_term *term);

@@ -239,7 +239,8 @@ cJSON *tt_verdict_json(const struct tt_verdict *v, const struct tt_graph *graph,
         cJSON_AddItemToArray(faults, fault_json(&v->faults[i], graph));
     cJSON *components = cJSON_AddArrayToObject(json, "components");
     for (int i = 0; i < v->nrows; i++)
-        cJSON_AddItemToArray(components, row_json(&v->rows[i], graph));
+        if (tt_row_selected(view, &v->rows[i], graph ? tt_graph_nlayers(graph) : 0))
+            cJSON_AddItemToArray(components, row_json(&v->rows[i], graph));
     for (int i = 0; i < v->coverage.nunmeasured; i++)
         cJSON_AddItemToArray(components, unmeasured_row(tt_graph_node(graph, v->coverage.unmeasured[i])));
     cJSON *unobservable = cJSON_AddArrayToObject(json, "unobservable");

@@ -230,7 +230,8 @@ static void print_gaps(const struct tt_verdict *v, const struct tt_graph *graph,
 
 /* ---- rows ---- */
 
-static void print_rows(const struct tt_verdict *v, const struct tt_graph *graph, const struct tt_term *term)
+static void print_rows(const struct tt_verdict *v, const struct tt_graph *graph, const struct tt_verdict_view *view,
+                       const struct tt_term *term)
 {
     static const struct tt_column columns[] = {
         {"value", TT_LEFT, TT_PLAIN, false}, {"status", TT_LEFT, TT_PLAIN, false}, {"chi2/N", TT_RIGHT, TT_PLAIN, false},
@@ -239,6 +240,8 @@ static void print_rows(const struct tt_verdict *v, const struct tt_graph *graph,
     struct tt_sheet *sheet = tt_sheet_new(columns, sizeof columns / sizeof *columns);
     for (int i = 0; i < v->nrows; i++) {
         const struct tt_row *r = &v->rows[i];
+        if (!tt_row_selected(view, r, graph ? tt_graph_nlayers(graph) : 0))
+            continue;
         if (r->op)
             tt_sheet_cell(sheet, "call %llu %s", (unsigned long long)r->call, r->routine ? r->routine : r->op);
         else if (r->layer < 0)
@@ -279,7 +282,7 @@ void tt_verdict_print(const struct tt_verdict *v, const struct tt_graph *graph, 
     if (view->reference)
         tt_fact(term, "reference", "%s", view->reference);
     if (view->all_rows)
-        print_rows(v, graph, term);
+        print_rows(v, graph, view, term);
     else if (graph)
         print_ladder(v, graph, term);
     if (v->calls.seen && !view->all_rows)
