@@ -36,10 +36,10 @@ static void list_attention(struct tt_namer *b, int pass)
     }
 }
 
-static void add_view(struct tt_namer *b, int group, const struct tt_sequence_rows *rows, bool owner)
+static void add_view(struct tt_namer *b, int group, int stream, const struct tt_sequence_rows *rows, bool owner)
 {
     b->views = tt_grow(b->views, (size_t)b->nviews + 1, sizeof *b->views);
-    b->views[b->nviews++] = (struct tt_view){.group = group, .rows = b->rows, .sequences = b->sequences, .of = *rows,
+    b->views[b->nviews++] = (struct tt_view){.group = group, .stream = stream, .rows = b->rows, .sequences = b->sequences, .of = *rows,
                                              .attention = b->attention, .owner = owner};
 }
 
@@ -53,10 +53,11 @@ static void build_pass(struct tt_namer *b, int group)
         free(b->attention);
         return;
     }
+    int stream = tt_find_stream(b, keys);
     double *first = tt_first_rows(b, group, &node, &width);
     for (int sequence = 0; sequence < b->sequences; sequence++) {
         struct tt_sequence_rows rows = tt_sequence_rows(b, sequence, keys);
-        add_view(b, group, &rows, sequence == 0);
+        add_view(b, group, stream, &rows, sequence == 0);
         struct tt_trace_pass *pass = tt_add_named_pass(b, group, sequence, &rows, first, node, width);
         pass->blind = !kept_anything(b, group);
         tt_place_positions(b, b->nviews - 1, rows.pad);
@@ -173,6 +174,7 @@ static void free_namer(struct tt_namer *b)
             free(b->views[i].attention);
     }
     free(b->views);
+    free(b->streams);
     free(b->pads);
     tt_groups_free(&b->groups);
     tt_products_free(&b->products);
@@ -205,6 +207,7 @@ struct tt_naming *tt_naming_new(const struct tt_capture *capture, struct tt_grap
     find_weight_unit(b);
     for (int group = 0; group < b->groups.count; group++)
         build_pass(b, group);
+    tt_number_sequences(b);
     tt_recover_pending(b);
     find_unit(naming->trace);
     mark_prompts(b);

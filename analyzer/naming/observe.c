@@ -101,10 +101,10 @@ static void observe_linear(struct tt_namer *b, struct tt_trace_pass *pass, const
 {
     int64_t first, at, count;
     int source = tt_graph_node(b->graph, p->node)->in[0], result = result_node(b, p);
-    if (placed(b, p, s, pass->sequence, rows_of_node(b, pass, source, p->node, 0), &first, &at, &count))
+    if (placed(b, p, s, pass->sequence - b->first_sequence, rows_of_node(b, pass, source, p->node, 0), &first, &at, &count))
         observe_rows(b, pass, source, p->node, 0, &(struct source){p, &p->x, p->rows, p->in, first}, at, count,
                      p->evidence == TT_BY_NONE ? TT_BY_FLOW : p->evidence);
-    if (result >= 0 && placed(b, p, s, pass->sequence, rows_of_node(b, pass, result, -1, -1), &first, &at, &count))
+    if (result >= 0 && placed(b, p, s, pass->sequence - b->first_sequence, rows_of_node(b, pass, result, -1, -1), &first, &at, &count))
         observe_rows(b, pass, result, -1, -1, &(struct source){p, &p->y, p->rows, p->out, first}, at, count, p->evidence);
 }
 
@@ -125,8 +125,9 @@ static void observe_attention(struct tt_namer *b, struct tt_trace_pass *pass, co
                               const struct tt_sequence_rows *s)
 {
     const struct tt_node *qk = tt_graph_node(b->graph, a->qk), *pv = tt_graph_node(b->graph, a->pv);
+    int first = (pass->sequence - b->first_sequence) * a->heads;
     for (int h = 0; h < a->heads; h++) {
-        struct tt_product *q = a->qk_of[pass->sequence * a->heads + h], *p = a->pv_of[pass->sequence * a->heads + h];
+        struct tt_product *q = a->qk_of[first + h], *p = a->pv_of[first + h];
         int64_t pad = s->pad, skip = q->rows - s->count; /* rows of padding in this pass */
         struct tt_side values = p->w;
         values.transposed = !values.transposed; /* p·v reads v as [keys, d] */
@@ -149,6 +150,7 @@ void tt_observe_pass(void *user, struct tt_trace *trace, int index)
     struct tt_trace_pass *pass = &trace->passes[index];
     b->rows = view->rows;
     b->sequences = view->sequences;
+    b->first_sequence = view->first;
     for (size_t i = g->first; i <= g->last; i++) {
         const struct tt_product *p = &b->products.items[i];
         if (p->pass == view->group && p->node >= 0 && !p->taken)

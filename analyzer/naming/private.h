@@ -23,10 +23,16 @@ struct tt_sequence_rows {
     int64_t pad, keys;    /* keys: padding left out */
 };
 
+struct tt_stream { /* a cache: the sequences that one prompt began */
+    int first, sequences; /* their numbers */
+    int64_t keys;         /* rows after the last pass */
+    const struct tt_attention *attention; /* [layers] of that pass */
+};
+
 struct tt_view { /* what it takes to observe one sequence of one pass */
-    int group;
+    int group, stream;
     int64_t rows; /* of the group, all sequences */
-    int sequences;
+    int sequences, first;   /* first: number of the first of them */
     struct tt_sequence_rows of;
     struct tt_attention *attention; /* [layers], shared by the sequences of a group */
     bool owner;                     /* the first of them frees it */
@@ -41,7 +47,7 @@ struct tt_namer {
     struct tt_naming *naming;
     struct tt_attention *attention; /* [layers] of the current group */
     int64_t rows;                   /* of the current pass, all sequences */
-    int sequences;
+    int sequences, first_sequence;
     int64_t *pads;                  /* [sequences] leading rows of the prompt that are padding */
     int npads;
     bool continues;                 /* the current pass reads an older cache, as far as can be told without keys */
@@ -51,6 +57,9 @@ struct tt_namer {
     int npending, first_node;
     struct tt_view *views;          /* [passes of the trace] where each one's values are */
     int nviews;
+    struct tt_stream *streams;
+    int nstreams, latest;
+    bool takes_turns;               /* a pass went on with a cache that was not the latest one's */
 };
 
 /* sequences.c */
@@ -64,6 +73,10 @@ struct tt_trace_pass *tt_add_named_pass(struct tt_namer *namer, int group, int s
                                         const struct tt_sequence_rows *rows, const double *first, int node, int64_t width);
 void tt_recover_pending(struct tt_namer *namer);
 void tt_place_positions(struct tt_namer *namer, int pass, int64_t pad);
+
+/* streams.c */
+int tt_find_stream(struct tt_namer *namer, int64_t keys); /* of the current pass; keys: its cached rows afterwards */
+void tt_number_sequences(struct tt_namer *namer);
 
 /* observe.c */
 void tt_observe_pass(void *namer, struct tt_trace *trace, int pass); /* a trace's `load` */
