@@ -73,10 +73,18 @@ def ways(engine):
         yield "%s %s %s" % (name, form, dtype), engine, [], form, ["--dtype", dtype, *options], ("verify",)
 
 
+def far():
+    """Positions up to 5000, fed in chunks, on a model small enough for it."""
+    prompt = ",".join(str((37 * i + i * i // 11) % 331) for i in range(5000))
+    small = ["--hidden", "48", "--layers", "2", "--heads", "2", "--kv-heads", "1", "--head-dim", "24", "--ffn", "80"]
+    for form, dtype in itertools.product(("gguf", "hf"), ("f32", "bf16")):
+        yield "5000 positions %s %s" % (form, dtype), ENGINES[0], small, form, ["--dtype", dtype, "-t", prompt, "--chunk", "500"], ("verify",)
+
+
 GROUPS = {"%s-%s" % (form, stored): lambda form=form, stored=stored: families(stored, form)
           for form in ("gguf", "hf") for stored in ("f32", "f16", "bf16")}
 GROUPS.update({"shapes": lambda: shapes(ENGINES[0]), "shapes-own": lambda: shapes(ENGINES[1]),
-               "ways": lambda: ways(ENGINES[0]), "ways-own": lambda: ways(ENGINES[1])})
+               "ways": lambda: ways(ENGINES[0]), "ways-own": lambda: ways(ENGINES[1]), "far": far})
 
 
 def described(document):
