@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "naming/fused.h"
 #include "naming/groups.h"
 #include "naming/private.h"
 
@@ -189,6 +190,7 @@ static void find_products(struct tt_namer *b)
     int counts[2] = {(int)heads, (int)kv_heads};
     struct tt_identity *identity = tt_identity_new(tt_graph_model(b->graph), counts, 2);
     b->products = tt_products_of(b->capture, b->graph, identity);
+    tt_products_split(b->capture, b->graph, &b->products);
     b->groups = tt_group_products(b->graph, &b->products);
     tt_identity_free(identity);
 }

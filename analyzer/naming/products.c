@@ -42,10 +42,10 @@ static void add_matmul(struct tt_products *products, const struct tt_recorded_ca
     int r = c->rank;
     for (int64_t slice = 0; slice < (r == 3 ? c->shape[0] : 1); slice++) {
         struct tt_product p = product_of(call);
-        p.x = (struct tt_side){a, false, slice};
-        p.w = (struct tt_side){b, true, slice};
-        p.y = (struct tt_side){c, false, slice};
-        p.before = (struct tt_side){p.beta != 0 ? tt_call_find(call, "c", TT_BEFORE) : NULL, false, slice};
+        p.x = (struct tt_side){.operand = a, .slice = slice};
+        p.w = (struct tt_side){.operand = b, .transposed = true, .slice = slice};
+        p.y = (struct tt_side){.operand = c, .slice = slice};
+        p.before = (struct tt_side){.operand = p.beta != 0 ? tt_call_find(call, "c", TT_BEFORE) : NULL, .slice = slice};
         p.rows = c->shape[r - 2];
         p.out = c->shape[r - 1];
         p.in = a->shape[r - 1];
@@ -64,10 +64,10 @@ static void add_matvec(struct tt_products *products, const struct tt_recorded_ca
     if (!a || !x || !y || a->rank != 2)
         return;
     struct tt_product p = product_of(call);
-    p.x = (struct tt_side){x, false, 0};
-    p.w = (struct tt_side){a, false, 0};
-    p.y = (struct tt_side){y, false, 0};
-    p.before = (struct tt_side){p.beta != 0 ? tt_call_find(call, "y", TT_BEFORE) : NULL, false, 0};
+    p.x = (struct tt_side){.operand = x};
+    p.w = (struct tt_side){.operand = a};
+    p.y = (struct tt_side){.operand = y};
+    p.before = (struct tt_side){.operand = p.beta != 0 ? tt_call_find(call, "y", TT_BEFORE) : NULL};
     p.rows = 1;
     p.out = a->shape[0];
     p.in = a->shape[1];
@@ -81,12 +81,22 @@ static void swap_sides(struct tt_side *a, struct tt_side *b)
     *b = t;
 }
 
+static void turn_side(struct tt_side *side)
+{
+    int64_t first = side->first_row, all = side->rows;
+    side->transposed = !side->transposed;
+    side->first_row = side->first_column;
+    side->first_column = first;
+    side->rows = side->columns;
+    side->columns = all;
+}
+
 void tt_product_swap(struct tt_product *p)
 {
     /* c = x·wᵀ, so cᵀ = w·xᵀ: x and w change places as they are. */
     swap_sides(&p->x, &p->w);
-    p->y.transposed = !p->y.transposed;
-    p->before.transposed = !p->before.transposed;
+    turn_side(&p->y);
+    turn_side(&p->before);
     int64_t t = p->rows;
     p->rows = p->out;
     p->out = t;
@@ -210,17 +220,22 @@ double *tt_side_read(const struct tt_capture *capture, const struct tt_side *sid
 {
     if (!side->operand || !tt_operand_readable(side->operand))
         return NULL;
-    uint64_t count = tt_operand_count(side->operand), wanted = (uint64_t)rows * (uint64_t)columns;
+    int64_t all_rows = side->rows ? side->rows : rows, all_columns = side->rows ? side->columns : columns;
+    uint64_t count = tt_operand_count(side->operand), whole = (uint64_t)all_rows * (uint64_t)all_columns;
     double *all = tt_alloc_array(count ? count : 1, sizeof *all);
-    if (count < ((uint64_t)side->slice + 1) * wanted || tt_operand_read(capture, side->operand, all, NULL)) {
+    if (count < ((uint64_t)side->slice + 1) * whole || side->first_row + rows > all_rows ||
+        side->first_column + columns > all_columns || tt_operand_read(capture, side->operand, all, NULL)) {
         free(all);
         return NULL;
     }
-    const double *from = all + (uint64_t)side->slice * wanted;
-    double *out = tt_alloc_array(wanted ? wanted : 1, sizeof *out);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++)
-            out[r * columns + c] = side->transposed ? from[c * rows + r] : from[r * columns + c];
+    const double *from = all + (uint64_t)side->slice * whole;
+    double *out = tt_alloc_array((size_t)(rows * columns) + 1, sizeof *out);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t c = 0; c < columns; c++) {
+            int64_t row = side->first_row + r, column = side->first_column + c;
+            out[r * columns + c] = side->transposed ? from[column * all_rows + row] : from[row * all_columns + column];
+        }
+    }
     free(all);
     return out;
 }

@@ -17,6 +17,7 @@ struct tt_side { /* a matrix inside an operand */
     const struct tt_operand *operand;
     bool transposed; /* the operand's last two axes are the other way round */
     int64_t slice;   /* of a rank-3 operand */
+    int64_t first_row, first_column, rows, columns; /* it is a window of a matrix of rows x columns; rows 0: all of it */
 };
 
 #define TT_MAX_CANDIDATES 4
