@@ -117,30 +117,72 @@ static bool compare_row(const struct tt_graph *graph, const struct tt_verdict *v
 
 /* ---- how far right runs may be apart ---- */
 
-/* Predicted NMSE of every node, rounding carried through the whole graph; [nodes], 0 where there is no value. */
-static double *floors(struct tt_graph *graph, const struct tt_trace_pass *pass, double unit)
+/* A run of the same inputs of which nothing was seen: what rounding alone makes of every value, caches included. */
+struct envelope {
+    double *nmse; /* [passes of the trace, nodes] predicted, 0: cannot be told */
+    int nodes;
+};
+
+static double predicted(const struct tt_value *value)
 {
-    int nodes = tt_graph_nnodes(graph);
-    double *out = tt_alloc_array((size_t)nodes, sizeof *out);
+    double size = 0, variance = 0;
+    for (int64_t j = 0, n = value ? tt_value_count(value) : 0; j < n; j++) {
+        size += value->v[j] * value->v[j];
+        variance += tt_value_variance(value, j);
+    }
+    return size > 0 && !tt_unknown(variance) ? variance / size : 0;
+}
+
+static struct envelope envelope_of(struct tt_graph *graph, const struct tt_trace *run)
+{
+    struct envelope e = {.nodes = tt_graph_nnodes(graph)};
     struct tt_trace *trace = tt_trace_new(graph);
-    struct tt_trace_pass *only = tt_trace_add_pass(trace, &pass->inputs);
-    only->sequence = 0;
-    trace->unit = unit;
+    e.nmse = tt_alloc_array((size_t)run->npasses * (size_t)e.nodes + 1, sizeof *e.nmse);
+    for (int i = 0; i < run->npasses; i++) {
+        struct tt_trace_pass *pass = tt_trace_add_pass(trace, &run->passes[i].inputs);
+        pass->sequence = run->passes[i].sequence;
+        pass->continues = run->passes[i].continues;
+        pass->blind = run->passes[i].blind;
+        pass->tokens_by = run->passes[i].tokens_by;
+    }
+    trace->unit = run->unit;
     struct tt_evaluator *evaluator = tt_evaluator_new(graph, trace);
-    tt_evaluator_begin(evaluator, 0);
-    for (int i = 0; i < nodes; i++) {
-        const struct tt_value *value = tt_evaluator_value(evaluator, i, NULL);
-        double size = 0, variance = 0;
-        for (int64_t j = 0, n = value ? tt_value_count(value) : 0; j < n; j++) {
-            size += value->v[j] * value->v[j];
-            variance += tt_value_variance(value, j);
-        }
-        out[i] = size > 0 && !tt_unknown(variance) ? variance / size : 0;
+    for (int i = 0; i < run->npasses; i++) {
+        tt_evaluator_begin(evaluator, i);
+        for (int node = 0; node < e.nodes && !run->passes[i].blind; node++)
+            e.nmse[i * e.nodes + node] = predicted(tt_evaluator_value(evaluator, node, NULL));
+        tt_evaluator_end(evaluator);
+        tt_graph_release_weights(graph);
     }
     tt_evaluator_free(evaluator);
     tt_trace_free(trace);
-    tt_graph_release_weights(graph);
-    return out;
+    return e;
+}
+
+/* ---- downstream of a fault ---- */
+
+static bool is_faulty(const struct tt_fault *fault, const struct tt_node *node)
+{
+    bool layer = false, component = false;
+    for (int i = 0; i < fault->nlayers; i++)
+        layer = layer || fault->layers[i] == node->layer;
+    for (int i = 0; i < fault->ncomponents; i++)
+        component = component || strcmp(fault->components[i], node->blame) == 0;
+    return layer && component;
+}
+
+/* [nodes] 1: a faulty component, or one that its value flows into. */
+static uint8_t *downstream(const struct tt_graph *graph, const struct tt_verdict *v)
+{
+    uint8_t *reached = tt_alloc((size_t)tt_graph_nnodes(graph) + 1);
+    for (int i = 0; i < tt_graph_nnodes(graph); i++) {
+        const struct tt_node *node = tt_graph_node(graph, i);
+        for (int j = 0; j < v->nfaults && !reached[i]; j++)
+            reached[i] = is_faulty(&v->faults[j], node);
+        for (int j = 0; j < node->nin && !reached[i]; j++)
+            reached[i] = reached[node->in[j]];
+    }
+    return reached;
 }
 
 /* ---- inputs ---- */
@@ -245,10 +287,10 @@ static bool is_foreign(const struct tt_verdict *v)
 int tt_compare(struct tt_graph *graph, struct tt_verdict *v, struct tt_trace *trace, struct tt_trace *reference,
                struct tt_error *error)
 {
-    int compared = 0, last = -1;
-    double *floor = NULL;
+    int compared = 0;
     compare_inputs(v, reference);
-    const struct tt_fault *first = v->nfaults ? &v->faults[0] : NULL;
+    struct envelope envelope = envelope_of(graph, trace);
+    uint8_t *reached = downstream(graph, v);
     for (int i = 0; i < reference->npasses; i++)
         tt_trace_load(reference, i);
     for (int i = 0; i < v->nrows; i++) {
@@ -261,17 +303,13 @@ int tt_compare(struct tt_graph *graph, struct tt_verdict *v, struct tt_trace *tr
         if (!compare_row(graph, v, row, reference))
             continue;
         compared++;
-        if (row->pass != last && row->sequence == 0) {
-            free(floor);
-            floor = floors(graph, pass_of(v->trace, row->pass, row->sequence), v->trace->unit);
-            last = row->pass;
-        }
-        row->ref_floor = floor ? floor[row->node] : 0;
-        bool after = first && (row->pass > first->pass || (row->pass == first->pass && row->node >= first->node));
-        if (after && tt_judgement_right(&row->judged) && row->ref_nmse > ENVELOPE * row->ref_floor)
+        row->ref_floor = envelope.nmse[(pass - trace->passes) * envelope.nodes + row->node];
+        bool away = row->ref_floor > 0 && row->ref_nmse > ENVELOPE * row->ref_floor;
+        if (away && reached[row->node] && tt_judgement_right(&row->judged))
             row->judged.status = TT_PROPAGATED;
     }
-    free(floor);
+    free(envelope.nmse);
+    free(reached);
     if (compared && is_foreign(v)) {
         tt_fail(error, TT_EINPUT, "the capture is right by itself and unrelated to the reference, which is of another model or "
                                   "run; make its own with 'tensortap ref MODEL --like CAPTURE'");
