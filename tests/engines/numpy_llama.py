@@ -12,9 +12,14 @@ import hashlib
 import json
 import os
 import struct
+import sys
 import threading
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
 
 FAULTS = ("rope_interleaved rope_theta rope_offset rope_skipped rope_on_v rope_backwards rope_stuck rope_half "
           "scale_missing scale_twice mask_missing mask_off_by_one head_map softmax_axis not_normalised "

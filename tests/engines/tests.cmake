@@ -46,3 +46,11 @@ foreach(case llama_verify llama_batch_verify llama_sdpa_verify llama_reference l
     set_tests_properties(engines.verified.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
         ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
+
+# A llama in numpy with other habits, right and wrong.
+foreach(case layouts attention orders faults)
+    add_test(NAME engines.habits.${case}
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/numpy_habits.py ${case})
+    set_tests_properties(engines.habits.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "OPENBLAS_NUM_THREADS=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+endforeach()
