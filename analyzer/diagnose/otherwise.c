@@ -114,6 +114,12 @@ bool tt_right_otherwise(const struct tt_diagnosis *d, const struct tt_observatio
         tt_graph_round_weights(d->graph, unit);
         *form = right ? "weights not rounded" : NULL;
     }
+    if (!right && d->trace->unit < 0x1p-24) { /* angles, norms and softmax in f32 within a model in f64 */
+        tt_evaluator_at_least(d->evaluator, 0x1p-24);
+        right = try_now(d, seen, span, n, expected, judged);
+        tt_evaluator_at_least(d->evaluator, 0);
+        *form = right ? "f32 inside" : *form;
+    }
     if (!right)
         tt_evaluator_forget(d->evaluator, span, n);
     return right;

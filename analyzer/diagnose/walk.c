@@ -210,7 +210,7 @@ static void judge_value(struct walk *w, const struct tt_observation *o)
         tt_undo_early_scale(&d, &w->trace->passes[w->pass - w->trace->passes], o, &expected))
         j = tt_judge(o, &expected);
     const char *form = NULL;
-    if (j.status == TT_INTRODUCED)
+    if (j.status == TT_INTRODUCED || (j.status == TT_DRIFT && w->trace->unit < 0x1p-24))
         tt_right_otherwise(&d, o, span, n, &expected, &j, &form);
     struct tt_row *row = add_row(w, o, &j);
     row->form = form;

@@ -228,7 +228,8 @@ static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, c
     tt_override_apply(&p->attributes, override);
     p->row_inputs = by_token(e, index) ? row_inputs(p->op, &p->attributes) : 0;
     double acc = e->trace->unit < 0x1p-24 ? e->trace->unit : 0x1p-24;
-    p->call.numerics = (struct tt_numerics){.u_store = unit_of_target(e, index), .u_acc = acc};
+    p->call.numerics = (struct tt_numerics){.u_store = fmax(unit_of_target(e, index), e->least_unit),
+                                            .u_acc = fmax(acc, e->least_unit)};
     for (int i = 0; i < p->call.nin; i++) {
         int source = rewired ? override->in[i] : node->in[i];
         const uint8_t *wanted = p->row_inputs >> i & 1 && by_token(e, source) ? rows : NULL;
@@ -508,6 +509,11 @@ bool tt_evaluator_persists(const struct tt_evaluator *e, const int *nodes, int n
 void tt_evaluator_as_defined(struct tt_evaluator *e, bool as_defined)
 {
     e->as_defined = as_defined;
+}
+
+void tt_evaluator_at_least(struct tt_evaluator *e, double unit)
+{
+    e->least_unit = unit;
 }
 
 void tt_evaluator_forget(struct tt_evaluator *e, const int *nodes, int n)

@@ -76,6 +76,8 @@ void tt_evaluator_persist(struct tt_evaluator *evaluator, const struct tt_overri
 bool tt_evaluator_persists(const struct tt_evaluator *evaluator, const int *nodes, int n);
 /* While set, nodes are done as the graph defines them, whatever was kept. */
 void tt_evaluator_as_defined(struct tt_evaluator *evaluator, bool as_defined);
+/* While set, every op is taken to round to `unit` or coarser, whatever its result is stored in; 0: as stored. */
+void tt_evaluator_at_least(struct tt_evaluator *evaluator, double unit);
 /* Values of these nodes that were computed and not seen are computed anew. */
 void tt_evaluator_forget(struct tt_evaluator *evaluator, const int *nodes, int n);
 

@@ -28,6 +28,7 @@ struct tt_evaluator {
     int nmemories;
     struct tt_overrides **kept; /* faults already named */
     int nkept;
+    double least_unit;     /* ops round at least this much */
     bool as_defined;       /* `kept` does not apply */
     const uint8_t *focus; /* [ntokens] rows that evaluations under hypotheses are limited to, NULL: all */
 };
