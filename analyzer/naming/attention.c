@@ -11,6 +11,7 @@
 
 #define SMALL_PROBABILITY 1e-30
 #define SURE_ORDER 0.999 /* correlation of scores with log probabilities: 1 but for rounding */
+#define SAME_NUMBERS 1e-10 /* NMSE of copies; tiles of a fused kernel, whose rows sum to almost 1, are farther */
 #define SAME_VALUES 1e-4 /* NMSE under which two buffers hold the same numbers, one of them perhaps rounded to bf16 */
 
 static int find_op(const struct tt_graph *graph, const char *op, int layer)
@@ -89,9 +90,20 @@ static double distance(const double *a, const double *b, int64_t rows, int64_t w
     return size > 0 ? error / size : error > 0 ? INFINITY : 0;
 }
 
+/* How close a head's result is to its slice of the context: the same numbers, unless the context was rounded. */
+static double closeness(const double *context, int64_t count)
+{
+    int64_t bf16 = 0, f16 = 0;
+    for (int64_t i = 0; i < count; i++) {
+        bf16 += tt_round_to_unit(context[i], 0x1p-8) == context[i];
+        f16 += tt_round_to_unit(context[i], 0x1p-11) == context[i];
+    }
+    return bf16 == count || f16 == count ? SAME_VALUES : SAME_NUMBERS;
+}
+
 /* Which (sequence, head) slice of the context [rows, heads·d] this product's result is; -1: none. */
 static int slot_of(const struct tt_capture *capture, const struct tt_product *p, const double *context, int64_t rows,
-                   int heads, int64_t d, const uint8_t *used)
+                   int heads, int64_t d, const uint8_t *used, double near)
 {
     int64_t sequences = rows / p->rows;
     double *y = tt_side_read(capture, &p->y, p->rows, d);
@@ -99,10 +111,29 @@ static int slot_of(const struct tt_capture *capture, const struct tt_product *p,
     for (int64_t s = 0; y && s < sequences && found < 0; s++)
         for (int h = 0; h < heads && found < 0; h++)
             if (!used[s * heads + h] &&
-                distance(y, context + s * p->rows * heads * d + h * d, p->rows, d, heads * d) < SAME_VALUES)
+                distance(y, context + s * p->rows * heads * d + h * d, p->rows, d, heads * d) < near)
                 found = (int)s * heads + h;
     free(y);
     return found;
+}
+
+/* Is each row a multiple of the context's: a tile of a fused kernel before its rows are normalised? */
+static bool is_multiple(const struct tt_capture *capture, const struct tt_product *p, const double *context, int slot,
+                        int heads, int64_t d)
+{
+    const double *rows = context + (slot / heads) * p->rows * heads * d + slot % heads * d;
+    double *y = tt_side_read(capture, &p->y, p->rows, d);
+    bool multiple = y != NULL;
+    for (int64_t r = 0; multiple && r < p->rows; r++) {
+        double both = 0, own = 0, other = 0;
+        for (int64_t i = 0; i < d; i++) {
+            double a = y[r * d + i], b = rows[r * heads * d + i];
+            both += a * b, own += a * a, other += b * b;
+        }
+        multiple = both > 0 && both * both > (1 - SAME_NUMBERS) * own * other;
+    }
+    free(y);
+    return multiple;
 }
 
 /* A product that can only be read the other way round (its rows are no divisor of the pass's) is turned. */
@@ -194,13 +225,14 @@ void tt_attention_find(const struct tt_capture *capture, const struct tt_graph *
         return;
     struct candidates all = unnamed(graph, products, out), qk = {0}, pv = {0};
     double *context = tt_side_read(capture, &out->x, rows, a->heads * d);
+    double near = context ? closeness(context, rows * a->heads * d) : 0;
     if (!context)
         count_keys(&all, rows, d, a);
     int *slots = tt_alloc_array((size_t)all.count + 1, sizeof *slots);
     uint8_t *used = tt_alloc((size_t)(rows * a->heads) + 1);
     for (int i = 0; context && i < all.count; i++) {
         struct tt_product *p = all.items[i];
-        int slot = shaped(p, rows, -1, d) ? slot_of(capture, p, context, rows, a->heads, d, used) : -1;
+        int slot = shaped(p, rows, -1, d) ? slot_of(capture, p, context, rows, a->heads, d, used, near) : -1;
         if (slot >= 0) {
             used[slot] = 1;
             slots[pv.count] = slot;
@@ -213,6 +245,7 @@ void tt_attention_find(const struct tt_capture *capture, const struct tt_graph *
         }
     }
     int matched = 0;
+    bool tiles = false;
     for (int i = 0; i < pv.count; i++)
         matched += slots[i] >= 0;
     if (2 * matched < pv.count) /* tiles of a fused kernel, not yet normalised: no component of the graph */
@@ -222,7 +255,12 @@ void tt_attention_find(const struct tt_capture *capture, const struct tt_graph *
             next++;
         if (slots[i] < 0)
             used[slots[i] = next] = 1;
+        else
+            continue;
+        tiles = tiles || (next < rows / pv.items[i]->rows * a->heads && is_multiple(capture, pv.items[i], context, next, a->heads, d));
     }
+    if (tiles)
+        pv.count = 0;
     pair(a, &qk, &pv, slots, rows);
     for (int i = 0; i < a->sequences * a->heads; i++)
         orient(capture, a->qk_of[i], a->pv_of[i]);
