@@ -1,109 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reads program headers for the kind of file and section headers for symbols and needed libraries.
+ * libelf checks offsets and converts class and byte order: nothing here depends on either. The file stays
+ * mapped while it is open, all names point into it.
  */
 #include "base/elf_file.h"
 
-#include <elf.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <gelf.h>
+#include <link.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 
-#if defined(__x86_64__)
-#define NATIVE_MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_MACHINE EM_AARCH64
-#else
-#define NATIVE_MACHINE EM_NONE
-#endif
+/* This tool's own header, which the linker places: what native means, without a list of machines. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
-struct span {
-    const char *data;
-    size_t size;
+/* A section of fixed-size entries and the section that holds their names. */
+struct table {
+    Elf_Data *entries; /* NULL: the file has none */
+    size_t names;
 };
 
 struct tt_elf {
-    struct span file;
-    Elf64_Ehdr header;
-    struct span symbols, symbol_names;
-    struct span dynamic, dynamic_names;
+    int descriptor;
+    Elf *elf;
+    GElf_Ehdr header;
+    struct table symbols, dynamic;
 };
 
-/* `size` bytes at `offset`, empty when the file does not hold them. */
-static struct span part(const struct tt_elf *elf, uint64_t offset, uint64_t size)
+static void find_tables(struct tt_elf *elf)
 {
-    if (offset > elf->file.size || size > elf->file.size - offset)
-        return (struct span){0};
-    return (struct span){elf->file.data + offset, (size_t)size};
-}
-
-static const char *string_at(struct span names, uint64_t offset)
-{
-    if (offset >= names.size || !memchr(names.data + offset, 0, names.size - (size_t)offset))
-        return NULL;
-    return names.data + offset;
-}
-
-static bool section_at(const struct tt_elf *elf, size_t index, Elf64_Shdr *section)
-{
-    struct span bytes = part(elf, elf->header.e_shoff + index * sizeof *section, sizeof *section);
-    if (index >= elf->header.e_shnum || !bytes.data)
-        return false;
-    memcpy(section, bytes.data, sizeof *section);
-    return true;
-}
-
-/* A table section and the strings that its sh_link names. */
-static void take_section(const struct tt_elf *elf, const Elf64_Shdr *section, struct span *table,
-                         struct span *names)
-{
-    Elf64_Shdr strings;
-    *table = part(elf, section->sh_offset, section->sh_size);
-    if (section_at(elf, section->sh_link, &strings))
-        *names = part(elf, strings.sh_offset, strings.sh_size);
-}
-
-static void find_sections(struct tt_elf *elf)
-{
-    Elf64_Shdr section;
-    for (size_t i = 0; section_at(elf, i, &section); i++) {
-        if (section.sh_type == SHT_DYNSYM)
-            take_section(elf, &section, &elf->symbols, &elf->symbol_names);
-        if (section.sh_type == SHT_DYNAMIC)
-            take_section(elf, &section, &elf->dynamic, &elf->dynamic_names);
+    GElf_Shdr header;
+    for (Elf_Scn *section = NULL; (section = elf_nextscn(elf->elf, section));) {
+        if (!gelf_getshdr(section, &header))
+            continue;
+        if (header.sh_type == SHT_DYNSYM)
+            elf->symbols = (struct table){elf_getdata(section, NULL), header.sh_link};
+        if (header.sh_type == SHT_DYNAMIC)
+            elf->dynamic = (struct table){elf_getdata(section, NULL), header.sh_link};
     }
 }
 
 struct tt_elf *tt_elf_open(const char *path)
 {
-    struct stat info;
-    struct tt_elf *elf = NULL;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return NULL;
-    if (fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode) && info.st_size >= (off_t)sizeof(Elf64_Ehdr)) {
-        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        elf = data == MAP_FAILED ? NULL : tt_alloc(sizeof *elf);
-        if (elf)
-            elf->file = (struct span){data, (size_t)info.st_size};
-    }
-    close(descriptor);
-    if (!elf)
-        return NULL;
-    memcpy(&elf->header, elf->file.data, sizeof elf->header);
-    const unsigned char *ident = elf->header.e_ident;
-    if (memcmp(ident, ELFMAG, SELFMAG) != 0 || ident[EI_CLASS] != ELFCLASS64 ||
-        ident[EI_DATA] != ELFDATA2LSB) {
+    struct tt_elf *elf = tt_alloc(sizeof *elf);
+    elf_version(EV_CURRENT);
+    elf->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make us wait */
+    elf->elf = elf->descriptor < 0 ? NULL : elf_begin(elf->descriptor, ELF_C_READ_MMAP, NULL);
+    /* An archive has no header of its own. */
+    if (!elf->elf || !gelf_getehdr(elf->elf, &elf->header)) {
         tt_elf_close(elf);
         return NULL;
     }
-    find_sections(elf);
+    find_tables(elf);
     return elf;
 }
 
@@ -111,38 +61,35 @@ void tt_elf_close(struct tt_elf *elf)
 {
     if (!elf)
         return;
-    munmap((void *)elf->file.data, elf->file.size);
+    elf_end(elf->elf);
+    if (elf->descriptor >= 0)
+        close(elf->descriptor);
     free(elf);
 }
 
 bool tt_elf_is_native(const struct tt_elf *elf)
 {
-    return elf->header.e_machine == NATIVE_MACHINE;
+    return elf->header.e_machine == __ehdr_start.e_machine &&
+           elf->header.e_ident[EI_CLASS] == __ehdr_start.e_ident[EI_CLASS] &&
+           elf->header.e_ident[EI_DATA] == __ehdr_start.e_ident[EI_DATA];
 }
 
 bool tt_elf_is_dynamic(const struct tt_elf *elf)
 {
-    for (size_t i = 0; i < elf->header.e_phnum; i++) {
-        Elf64_Phdr segment;
-        struct span bytes = part(elf, elf->header.e_phoff + i * sizeof segment, sizeof segment);
-        if (!bytes.data)
-            return false;
-        memcpy(&segment, bytes.data, sizeof segment);
+    GElf_Phdr segment;
+    for (int i = 0; gelf_getphdr(elf->elf, i, &segment); i++)
         if (segment.p_type == PT_INTERP)
             return true;
-    }
     return false;
 }
 
 /* The index-th dynamic entry with `tag`. */
-static const char *dynamic_string(const struct tt_elf *elf, Elf64_Sxword tag, size_t index)
+static const char *dynamic_string(const struct tt_elf *elf, GElf_Sxword tag, size_t index)
 {
-    Elf64_Dyn entry;
-    for (size_t at = 0; at + sizeof entry <= elf->dynamic.size; at += sizeof entry) {
-        memcpy(&entry, elf->dynamic.data + at, sizeof entry);
+    GElf_Dyn entry;
+    for (int i = 0; gelf_getdyn(elf->dynamic.entries, i, &entry); i++)
         if (entry.d_tag == tag && index-- == 0)
-            return string_at(elf->dynamic_names, entry.d_un.d_val);
-    }
+            return elf_strptr(elf->elf, elf->dynamic.names, entry.d_un.d_val);
     return NULL;
 }
 
@@ -167,14 +114,15 @@ const char *tt_elf_run_path(const struct tt_elf *elf)
 
 size_t tt_elf_nsymbols(const struct tt_elf *elf)
 {
-    return elf->symbols.size / sizeof(Elf64_Sym);
+    const Elf_Data *entries = elf->symbols.entries;
+    return entries ? entries->d_size / gelf_fsize(elf->elf, ELF_T_SYM, 1, EV_CURRENT) : 0;
 }
 
 const char *tt_elf_import(const struct tt_elf *elf, size_t index)
 {
-    Elf64_Sym symbol;
-    memcpy(&symbol, elf->symbols.data + index * sizeof symbol, sizeof symbol);
-    if (symbol.st_shndx != SHN_UNDEF || !symbol.st_name)
+    GElf_Sym symbol;
+    if (!gelf_getsym(elf->symbols.entries, (int)index, &symbol) || symbol.st_shndx != SHN_UNDEF ||
+        !symbol.st_name)
         return NULL;
-    return string_at(elf->symbol_names, symbol.st_name);
+    return elf_strptr(elf->elf, elf->symbols.names, symbol.st_name);
 }

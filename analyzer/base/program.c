@@ -164,7 +164,7 @@ static void examine_closure(struct tt_program *program)
     struct closure closure = {.files = {tt_strdup(program->path)}, .count = 1};
     for (size_t i = 0; i < closure.count; i++) {
         struct tt_elf *elf = tt_elf_open(closure.files[i]);
-        if (elf) {
+        if (elf && tt_elf_is_native(elf)) { /* the loader skips a library of another architecture */
             count_imports(program, elf, closure.files[i]);
             add_needed(&closure, elf, closure.files[i]);
         }
