@@ -5,6 +5,7 @@
  */
 #include "naming/naming.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "naming/fused.h"
@@ -215,13 +216,15 @@ struct tt_naming *tt_naming_new(const struct tt_capture *capture, struct tt_grap
     mark_prompts(b);
     mark_chunks(naming->trace);
     list_calls(b);
-    if (naming->trace->npasses)
-        return naming;
     size_t products = b->products.count;
+    if (!products)
+        snprintf(naming->trace->note, sizeof naming->trace->note,
+                 "no matrix products were captured, so nothing of the model was measured; 'tensortap info' tells what was");
+    if (naming->trace->npasses || !products)
+        return naming;
     tt_naming_free(naming);
     tt_fail(error, TT_EINPUT,
-            products ? "%s: none of its %zu matrix products uses a weight of %s; give the model that was run with --model"
-                     : "%s: no matrix products were captured (%zu), so there is nothing to compare with %s; see 'tensortap info'",
+            "%s: none of its %zu matrix products uses a weight of %s; give the model that was run with --model",
             tt_capture_path(capture), products, tt_model_path(tt_graph_model(graph)));
     return NULL;
 }

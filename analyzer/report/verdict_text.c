@@ -10,6 +10,8 @@
 #include "report/sheet.h"
 #include "report/verdict.h"
 
+#define SHOWN 8 /* lines of a list */
+
 /* ---- headline ---- */
 
 static enum tt_style style_of(const char *overall)
@@ -220,8 +222,10 @@ static void print_gaps(const struct tt_verdict *v, const struct tt_graph *graph,
             fprintf(term->out, " and %d more", c->nunmeasured - 8);
         fputc('\n', term->out);
     }
-    for (int i = 0; i < v->nunobservable; i++)
+    for (int i = 0; i < v->nunobservable && i < SHOWN; i++)
         tt_fact(term, i ? "" : "invisible", "%s: needs %s", v->unobservable[i].cause, v->unobservable[i].prompt);
+    if (v->nunobservable > SHOWN)
+        tt_fact(term, "", "and %d more, see --json", v->nunobservable - SHOWN);
     if (view->unnamed_calls)
         tt_fact(term, "unnamed", "%s; 'tensortap map' lists them", tt_plural((uint64_t)view->unnamed_calls, "call").text);
     if (view->note && *view->note)
