@@ -25,6 +25,23 @@ static bool kept_anything(const struct tt_namer *b, int group)
     return false;
 }
 
+/* From the first layer to the last. What is cut up otherwise (a layer computed row by row, say) is no pass of the graph;
+ * the last one may have been ended by a crash. */
+static bool is_whole(const struct tt_namer *b, int group)
+{
+    const struct tt_group *g = &b->groups.items[group];
+    bool first = false, last = group == b->groups.count - 1;
+    for (size_t i = g->first; i <= g->last; i++) {
+        const struct tt_product *p = &b->products.items[i];
+        if (p->pass != group || p->node < 0)
+            continue;
+        int layer = tt_graph_node(b->graph, p->node)->layer;
+        first = first || layer == 0;
+        last = last || layer == tt_graph_nlayers(b->graph) - 1;
+    }
+    return first && last;
+}
+
 static void list_attention(struct tt_namer *b, int pass)
 {
     for (int layer = 0; layer < tt_graph_nlayers(b->graph); layer++) {
@@ -56,12 +73,14 @@ static void build_pass(struct tt_namer *b, int group)
         return;
     }
     int stream = tt_find_stream(b, keys);
-    double *first = tt_first_rows(b, group, &node, &width);
+    bool whole = is_whole(b, group);
+    double *first = whole ? tt_first_rows(b, group, &node, &width) : NULL;
+    b->naming->nbroken += !whole;
     for (int sequence = 0; sequence < b->sequences; sequence++) {
         struct tt_sequence_rows rows = tt_sequence_rows(b, sequence, keys);
         add_view(b, group, stream, &rows, sequence == 0);
         struct tt_trace_pass *pass = tt_add_named_pass(b, group, sequence, &rows, first, node, width);
-        pass->blind = !kept_anything(b, group);
+        pass->blind = !whole || !kept_anything(b, group);
         tt_place_positions(b, b->nviews - 1, rows.pad);
     }
     b->past_keys = keys;
@@ -212,6 +231,10 @@ struct tt_naming *tt_naming_new(const struct tt_capture *capture, struct tt_grap
         build_pass(b, group);
     tt_number_sequences(b);
     tt_recover_pending(b);
+    if (naming->nbroken)
+        snprintf(naming->trace->note, sizeof naming->trace->note,
+                 "%d of %d passes do not go from the first layer to the last (a layer computed row by row?) and were left out",
+                 naming->nbroken, b->groups.count);
     find_unit(naming->trace);
     mark_prompts(b);
     mark_chunks(naming->trace);

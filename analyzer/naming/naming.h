@@ -27,6 +27,7 @@ struct tt_naming {
     struct tt_trace *trace;
     size_t ncalls;
     struct tt_named_call *calls; /* matrix products, in order */
+    int nbroken;                 /* groups of products that are no whole pass */
     struct tt_namer *namer;      /* behind the trace: it reads values when a pass is loaded */
 };
 

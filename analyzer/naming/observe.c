@@ -146,6 +146,8 @@ void tt_observe_pass(void *user, struct tt_trace *trace, int index)
 {
     struct tt_namer *b = user;
     const struct tt_view *view = &b->views[index];
+    if (trace->passes[index].blind)
+        return;
     const struct tt_group *g = &b->groups.items[view->group];
     struct tt_trace_pass *pass = &trace->passes[index];
     b->rows = view->rows;
