@@ -103,8 +103,7 @@ static void print_calls(const struct tt_analysis *a, const struct tt_term *term)
         tt_sheet_cell(sheet, "%" PRIu64, n->call);
         tt_sheet_cell(sheet, "%s", call ? call->routine : "");
         if (n->node >= 0)
-            tt_sheet_cell(sheet, "p%d/%s%s", n->pass, tt_graph_node(a->graph, n->node)->layer >= 0 ? "" : "",
-                          tt_node_address(tt_graph_node(a->graph, n->node)).text);
+            tt_sheet_cell(sheet, "p%d/%s", n->pass, tt_node_address(tt_graph_node(a->graph, n->node)).text);
         else
             tt_sheet_cell(sheet, "-");
         tt_sheet_cell(sheet, "%s", n->node >= 0 ? tt_evidence_name(n->evidence) : "");

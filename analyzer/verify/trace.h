@@ -33,7 +33,6 @@ struct tt_observation {
     double unit;        /* unit round-off of the values as stored: 2^-24, 2^-8 when all are bf16 numbers, … */
     enum tt_dtype dtype; /* of the operand */
     enum tt_evidence evidence;
-    double weight_dtype_unit;
     uint64_t call;      /* id of (one of) its calls, 0: none */
     const char *transform; /* canonicalisation applied, "" when none; static or owned by the trace */
 };
