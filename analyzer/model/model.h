@@ -15,6 +15,14 @@
 
 struct tt_model;
 
+/* How the values of a tensor come about that is not simply its bytes in its dtype: weights with scales beside them,
+ * slices, transposes and stacks of other tensors. Embedded as the first member of what `read` needs. */
+struct tt_tensor_form {
+    const char *name; /* as told to users: "fp8 per block", "gptq", "transposed" */
+    /* `count` elements from element `first` (row-major) as f64; bounds were checked. */
+    int (*read)(const struct tt_tensor_form *form, uint64_t first, uint64_t count, double *out, struct tt_error *error);
+};
+
 struct tt_model_tensor {
     const char *name;    /* as in the file */
     enum tt_dtype dtype;
@@ -24,6 +32,8 @@ struct tt_model_tensor {
     uint64_t offset;     /* bytes from the start of that file */
     uint64_t nbytes;
     const void *data;    /* mapped, valid until tt_model_close */
+    const struct tt_tensor_form *form; /* NULL: the values are the bytes at `data` in `dtype` */
+    const struct tt_model_tensor *base; /* of a slice or transpose: the tensor of the file that it is a part of; NULL: none */
 };
 
 /* `path`: a .gguf (of splits any one), a .safetensors, a model.safetensors.index.json, a folder with

@@ -49,10 +49,19 @@ struct tt_pass_inputs {
     const int64_t *key_positions; /* [nkeys] position of each key row */
 };
 
+/* A weight too large to be held as f64, read in parts. */
+struct tt_weight_stream {
+    int (*read)(const void *user, uint64_t first, uint64_t count, double *out, struct tt_error *error); /* elements, row-major */
+    const void *user;
+};
+
 struct tt_op_call {
     int nin;
     const struct tt_value *in[TT_OP_MAX_INPUTS];
     const struct tt_value *weight[TT_OP_MAX_WEIGHTS]; /* by the op's weight_roles, NULL when absent */
+    /* Set for roles in the op's `streams` only, and only where weight[role] has a shape but no values (v NULL). */
+    const struct tt_weight_stream *stream[TT_OP_MAX_WEIGHTS];
+    bool value_only; /* nobody will ask for the error bar: var and row_var may stay NULL (reference runs) */
     const struct tt_attributes *attributes;
     const struct tt_pass_inputs *pass;
     struct tt_numerics numerics;
@@ -81,6 +90,7 @@ struct tt_op {
      * in `when` or `set` means for a node that does not name it. */
     const char *defaults;
     const char *weight_roles[TT_OP_MAX_WEIGHTS]; /* "weight", "bias", "table"; order of tt_op_call.weight */
+    unsigned streams; /* bit i: weight role i may come as a stream, see tt_op_weight_rows */
     bool rowwise; /* output row t needs only row t of each input: rows may be gathered first */
     unsigned row_inputs; /* otherwise: bit i, of input i output row t needs row t only (queries of an attention product);
                             holds while no attribute "axis" says other than "key" */

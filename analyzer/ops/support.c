@@ -28,6 +28,15 @@ int tt_op_expect_inputs(const struct tt_op_call *call, const char *op, int nin, 
     return 0;
 }
 
+const double *tt_op_weight_rows(const struct tt_op_call *call, int role, uint64_t first, uint64_t count, double *buffer,
+                                struct tt_error *error)
+{
+    const struct tt_weight_stream *stream = call->stream[role];
+    if (call->weight[role]->v)
+        return call->weight[role]->v + first;
+    return stream->read(stream->user, first, count, buffer, error) ? NULL : buffer;
+}
+
 struct tt_value tt_value_like(const struct tt_value *like)
 {
     return tt_value_new(like->rank, like->shape);

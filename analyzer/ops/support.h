@@ -15,6 +15,10 @@ const char *tt_op_string(const struct tt_op_call *call, const char *name, const 
 
 /* -1 with a message unless the call has `nin` inputs. */
 int tt_op_expect_inputs(const struct tt_op_call *call, const char *op, int nin, struct tt_error *error);
+/* `count` elements of weight `role` from element `first` (row-major): in place where the weight is held, else read into
+ * `buffer` [count]. NULL with *error when they cannot be read. */
+const double *tt_op_weight_rows(const struct tt_op_call *call, int role, uint64_t first, uint64_t count, double *buffer,
+                                struct tt_error *error);
 /* A value of the shape of `like`. */
 struct tt_value tt_value_like(const struct tt_value *like);
 /* Elements of one row along the first axis. */
