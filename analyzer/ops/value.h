@@ -12,6 +12,12 @@
 
 #define TT_VALUE_RANK 4
 
+#define TT_UNKNOWN_VARIANCE 1e300 /* of elements that nothing determines: never judged */
+static inline bool tt_unknown(double variance)
+{
+    return !(variance <= 1e200); /* what NaN and Inf made of it is as unknown */
+}
+
 struct tt_value {
     int rank;
     int64_t shape[TT_VALUE_RANK]; /* row-major, e.g. [tokens, hidden], [tokens, heads, head_dim], [tokens, heads, keys] */

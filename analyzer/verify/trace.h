@@ -12,12 +12,6 @@
 #include "graph/graph.h"
 #include "ops/op.h"
 
-#define TT_UNKNOWN_VARIANCE 1e300 /* of elements that nothing determines: never judged */
-static inline bool tt_unknown(double variance)
-{
-    return !(variance <= 1e200); /* what NaN and Inf made of it is as unknown */
-}
-
 enum tt_evidence { TT_BY_NONE, TT_BY_FILE, TT_BY_HASH, TT_BY_FLOW, TT_BY_SHAPE, TT_BY_NAME, TT_BY_VALUE };
 const char *tt_evidence_name(enum tt_evidence evidence); /* "file", "hash", … as in the verdict document */
 
