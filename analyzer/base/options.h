@@ -47,10 +47,20 @@ void tt_options_free(struct tt_options *options);
 int tt_options_parse(struct tt_options *options, int argc, char *const *argv, bool options_first,
                      struct tt_error *error);
 
-/* Adds what a job file says: an object whose keys are long option names, "args" the positional
- * arguments. The command line wins over the file. A "command" key has to equal `command`. */
-int tt_options_load(struct tt_options *options, const char *path, const char *command,
-                    struct tt_error *error);
+/* What a job file is read for. */
+struct tt_job {
+    const char *command; /* a "command" key has to equal it */
+    const char *usage;   /* its leading words in capitals name the positional arguments; NULL: no names */
+    const char *related; /* names divided by blanks: options of related commands, which one file may serve with this
+                            one. Skipped where this command has no such option; NULL: none */
+};
+
+/* Adds what a job file says: an object whose keys are long option names or names of positional arguments, "args" the
+ * positional arguments as an array. A list is an array, also where the command line has commas. The command line wins
+ * over the file. */
+int tt_options_load(struct tt_options *options, const char *path, const struct tt_job *job, struct tt_error *error);
+/* "token, dim": keys that were skipped as a related command's; NULL: none. */
+const char *tt_options_skipped(const struct tt_options *options);
 
 /* Asking for a name that no table has is a programming error (assert). */
 bool tt_option_flag(const struct tt_options *options, const char *name); /* given at all, for any type */

@@ -55,6 +55,7 @@ struct tt_command {
     const struct tt_option *options; /* its own, ends with a row of NULL; NULL: common ones only */
     int min_args, max_args;          /* positional arguments, max -1: any number */
     unsigned flags;
+    const char *related_keys; /* job files: options of related commands that are skipped with a remark; NULL: none */
     int usage_status; /* exit status of errors, 0 means TT_STATUS_ERROR */
     /* Returns the exit status; -1: context->error holds the line to print. */
     int (*run)(struct tt_context *context);

@@ -30,7 +30,7 @@ const struct tt_option tt_common_options[] = {
      "restrict to 'layer=0-1,pass<5,component=attn.*,op=matmul,token=-1'", NULL, NULL},
     {"out", 'o', TT_OPTION_TEXT, "FILE", "write the result to FILE", NULL, NULL},
     {"config", 0, TT_OPTION_TEXT, "JOB.json",
-     "read options from a JSON object {\"option\": value, \"args\": […]}", NULL, NULL},
+     "read options and arguments from a JSON object {\"name\": value, …}", NULL, NULL},
     {"focus", 0, TT_OPTION_TEXT, "VERDICT.json", "restrict to what an earlier verdict found", NULL, NULL},
     {"strict", 0, TT_OPTION_FLAG, NULL, "treat warnings and unexplained rows as failures", NULL, NULL},
     {"allow-partial", 0, TT_OPTION_FLAG, NULL, "exit 0 instead of 3 when something could not be measured",
@@ -145,8 +145,10 @@ static int open_output(struct tt_context *context)
 static int fill_context(struct tt_context *context)
 {
     const struct tt_options *options = context->options;
+    const struct tt_command *command = context->command;
     const char *job = tt_option_text(options, "config");
-    if (job && tt_options_load(context->options, job, context->command->name, &context->error) != 0)
+    struct tt_job what = {.command = command->name, .usage = command->usage, .related = command->related_keys};
+    if (job && tt_options_load(context->options, job, &what, &context->error) != 0)
         return -1;
     context->nargs = tt_options_nargs(options);
     context->args = tt_options_args(options);
@@ -169,6 +171,8 @@ static int fill_context(struct tt_context *context)
         if (!context->select)
             return -1;
     }
+    if (tt_options_skipped(options))
+        tt_note(context, "%s: %s not used by this command", job, tt_options_skipped(options));
     if (check_args(context) != 0 || open_output(context) != 0)
         return -1;
     context->color = !context->json && !context->md && wants_color(context);

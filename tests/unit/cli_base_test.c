@@ -103,7 +103,8 @@ static int load(struct tt_options *options, const char *job, struct tt_error *er
     if (write(descriptor, job, strlen(job)) != (ssize_t)strlen(job))
         abort();
     close(descriptor);
-    int result = tt_options_load(options, path, "verify", error);
+    struct tt_job what = {.command = "verify", .usage = "[options] CAPTURE REFERENCE… [--model MODEL]", .related = "pos token"};
+    int result = tt_options_load(options, path, &what, error);
     unlink(path);
     return result;
 }
@@ -128,6 +129,25 @@ static void test_job_file(void)
     CHECK(load(options, "[1]", &error) != 0 && strstr(error.message, "object"));
     CHECK(load(options, "{\n\"a\":\n}", &error) != 0 && strstr(error.message, ":3:"));
     CHECK(load(options, "", &error) != 0 && strstr(error.message, "empty"));
+    tt_options_free(options);
+}
+
+/* Positional arguments by the names that the usage line gives them. */
+static void test_job_arguments(void)
+{
+    struct tt_error error = {0};
+    struct tt_options *options = PARSE(false, "first");
+    CHECK(load(options, "{\"reference\":[\"b\",\"c\"],\"capture\":\"a\",\"out\":[0,12,-1],\"pos\":6}", &error) == 0);
+    CHECK(tt_options_nargs(options) == 3 && strcmp(tt_options_args(options)[0], "first") == 0);
+    CHECK(strcmp(tt_options_args(options)[2], "c") == 0);
+    CHECK(strcmp(tt_option_text(options, "out"), "0,12,-1") == 0);
+    CHECK(strcmp(tt_options_skipped(options), "pos") == 0);
+    tt_options_free(options);
+    options = PARSE(false, "-f");
+    CHECK(load(options, "{\"reference\":\"b\"}", &error) != 0 && strstr(error.message, "needs \"capture\""));
+    CHECK(load(options, "{\"capture\":{}}", &error) != 0 && strstr(error.message, "string"));
+    CHECK(load(options, "{\"args\":[\"a\"],\"reference\":\"b\"}", &error) != 0 && strstr(error.message, "keep one"));
+    CHECK(load(options, "{\"out\":[[1]]}", &error) != 0 && strstr(error.message, "out"));
     tt_options_free(options);
 }
 
@@ -281,6 +301,7 @@ int main(void)
     test_options_first();
     test_refusals();
     test_job_file();
+    test_job_arguments();
     test_select_numbers();
     test_select_words();
     test_select_subject();
