@@ -36,29 +36,33 @@ static void decode_q4_1(const uint8_t *block, float *out)
     }
 }
 
-/* Code i of a five-bit block: a nibble and bit i of `high`. */
-static int five_bits(const uint8_t *codes, uint32_t high, int i)
+/* The codes of a five-bit block: a nibble and bit i of `high`. */
+static inline void five_bits(const uint8_t *nibbles, uint32_t high, int32_t codes[32])
 {
-    int nibble = i < 16 ? codes[i] & 15 : codes[i - 16] >> 4;
-    return nibble | (int)(high >> i & 1) << 4;
+    for (int i = 0; i < 16; i++) {
+        codes[i] = (nibbles[i] & 15) | (int32_t)(high >> i & 1) << 4;
+        codes[i + 16] = nibbles[i] >> 4 | (int32_t)(high >> (i + 16) & 1) << 4;
+    }
 }
 
 static void decode_q5_0(const uint8_t *block, float *out)
 {
     float d = scale_at(block);
-    uint32_t high = tt_load_u32(block + 2);
+    int32_t codes[32];
 
+    five_bits(block + 6, tt_load_u32(block + 2), codes);
     for (int i = 0; i < 32; i++)
-        out[i] = (float)(five_bits(block + 6, high, i) - 16) * d;
+        out[i] = (float)(codes[i] - 16) * d;
 }
 
 static void decode_q5_1(const uint8_t *block, float *out)
 {
     float d = scale_at(block), m = scale_at(block + 2);
-    uint32_t high = tt_load_u32(block + 4);
+    int32_t codes[32];
 
+    five_bits(block + 8, tt_load_u32(block + 4), codes);
     for (int i = 0; i < 32; i++)
-        out[i] = (float)five_bits(block + 8, high, i) * d + m;
+        out[i] = (float)codes[i] * d + m;
 }
 
 static void decode_q8_0(const uint8_t *block, float *out)
@@ -69,10 +73,20 @@ static void decode_q8_0(const uint8_t *block, float *out)
         out[i] = (float)(int8_t)block[2 + i] * d;
 }
 
+/* As Q8_0, with the sum of the codes behind d, which only products need. */
+static void decode_q8_1(const uint8_t *block, float *out)
+{
+    float d = scale_at(block);
+
+    for (int i = 0; i < 32; i++)
+        out[i] = (float)(int8_t)block[4 + i] * d;
+}
+
 tt_block_decoder *const tt_block_decoders[TT_DTYPE_COUNT] = {
-    [TT_Q4_0] = decode_q4_0,        [TT_Q4_1] = decode_q4_1,      [TT_Q5_0] = decode_q5_0,
-    [TT_Q5_1] = decode_q5_1,        [TT_Q8_0] = decode_q8_0,      [TT_Q2_K] = tt_decode_q2_k,
-    [TT_Q3_K] = tt_decode_q3_k,     [TT_Q4_K] = tt_decode_q4_k,   [TT_Q5_K] = tt_decode_q5_k,
-    [TT_Q6_K] = tt_decode_q6_k,     [TT_Q8_K] = tt_decode_q8_k,   [TT_IQ4_NL] = tt_decode_iq4_nl,
-    [TT_IQ4_XS] = tt_decode_iq4_xs, [TT_MXFP4] = tt_decode_mxfp4,
+    [TT_Q4_0] = decode_q4_0,        [TT_Q4_1] = decode_q4_1,        [TT_Q5_0] = decode_q5_0,
+    [TT_Q5_1] = decode_q5_1,        [TT_Q8_0] = decode_q8_0,        [TT_Q8_1] = decode_q8_1,
+    [TT_Q2_K] = tt_decode_q2_k,     [TT_Q3_K] = tt_decode_q3_k,     [TT_Q4_K] = tt_decode_q4_k,
+    [TT_Q5_K] = tt_decode_q5_k,     [TT_Q6_K] = tt_decode_q6_k,     [TT_Q8_K] = tt_decode_q8_k,
+    [TT_IQ4_NL] = tt_decode_iq4_nl, [TT_IQ4_XS] = tt_decode_iq4_xs, [TT_MXFP4] = tt_decode_mxfp4,
+    [TT_NVFP4] = tt_decode_nvfp4,   [TT_TQ1_0] = tt_decode_tq1_0,   [TT_TQ2_0] = tt_decode_tq2_0,
 };

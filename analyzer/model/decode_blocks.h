@@ -11,9 +11,11 @@
 
 typedef void tt_block_decoder(const uint8_t *block, float *out); /* out: [elements per block] */
 
-/* Blocks of 256, in a file of their own. */
-tt_block_decoder tt_decode_q2_k, tt_decode_q3_k, tt_decode_q4_k, tt_decode_q5_k, tt_decode_q6_k,
-    tt_decode_q8_k, tt_decode_iq4_nl, tt_decode_iq4_xs, tt_decode_mxfp4;
+/* decode_k_blocks.c */
+tt_block_decoder tt_decode_q2_k, tt_decode_q3_k, tt_decode_q4_k, tt_decode_q5_k, tt_decode_q6_k, tt_decode_q8_k;
+/* decode_codebooks.c */
+tt_block_decoder tt_decode_iq4_nl, tt_decode_iq4_xs, tt_decode_mxfp4, tt_decode_nvfp4, tt_decode_tq1_0,
+    tt_decode_tq2_0;
 
 extern tt_block_decoder *const tt_block_decoders[TT_DTYPE_COUNT];
 

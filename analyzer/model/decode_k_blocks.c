@@ -97,20 +97,26 @@ void tt_decode_q5_k(const uint8_t *block, float *out)
     }
 }
 
+/* 16 elements of one scale. */
+static inline void decode_q6_k_group(float step, const uint8_t *low, int low_shift, const uint8_t *high,
+                                     int high_shift, float *out)
+{
+    for (int i = 0; i < 16; i++) {
+        int code = (low[i] >> low_shift & 15) | (high[i] >> high_shift & 3) << 4;
+        out[i] = step * (float)(code - 32);
+    }
+}
+
 /* 0: low nibbles [128]; 128: upper two bits [64]; 192: signed scales [16]; 208: d */
 void tt_decode_q6_k(const uint8_t *block, float *out)
 {
     float d = scale_at(block + 208);
 
-    for (int quarter = 0; quarter < 8; quarter++, out += 32) { /* of each half of the block */
-        const uint8_t *low = block + quarter / 4 * 64 + quarter % 2 * 32;
-        const uint8_t *high = block + 128 + quarter / 4 * 32;
-        const uint8_t *scales = block + 192 + quarter * 2;
-        int low_shift = quarter % 4 / 2 * 4, high_shift = quarter % 4 * 2;
-        for (int i = 0; i < 32; i++) {
-            int code = (low[i] >> low_shift & 15) | (high[i] >> high_shift & 3) << 4;
-            out[i] = d * (float)(int8_t)scales[i / 16] * (float)(code - 32);
-        }
+    for (int group = 0; group < 16; group++, out += 16) {
+        int half = group / 8, line = group % 8 / 2, side = group % 2 * 16; /* lines of 32 elements */
+        const uint8_t *low = block + half * 64 + line % 2 * 32 + side;
+        const uint8_t *high = block + 128 + half * 32 + side;
+        decode_q6_k_group(d * (float)(int8_t)block[192 + group], low, line / 2 * 4, high, line * 2, out);
     }
 }
 
@@ -121,45 +127,4 @@ void tt_decode_q8_k(const uint8_t *block, float *out)
 
     for (int i = 0; i < 256; i++)
         out[i] = d * (float)(int8_t)block[4 + i];
-}
-
-/* Codebook of the "non-linear" four-bit types. */
-static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                      1,    13,   25,  38,  53,  69,  89,  113};
-
-static void decode_nibbles(float d, const int8_t values[16], const uint8_t *codes, float *out)
-{
-    for (int i = 0; i < 16; i++) {
-        out[i] = d * (float)values[codes[i] & 15];
-        out[i + 16] = d * (float)values[codes[i] >> 4];
-    }
-}
-
-/* 0: d; 2: codes [16] */
-void tt_decode_iq4_nl(const uint8_t *block, float *out)
-{
-    decode_nibbles(scale_at(block), iq4_values, block + 2, out);
-}
-
-/* 0: d; 2: upper two bits of the scales; 4: their low nibbles [4]; 8: codes [128] */
-void tt_decode_iq4_xs(const uint8_t *block, float *out)
-{
-    float d = scale_at(block);
-    int high = tt_load_u16(block + 2);
-
-    for (int group = 0; group < 8; group++, out += 32) {
-        int scale = (block[4 + group / 2] >> (group % 2 * 4) & 15) | (high >> (2 * group) & 3) << 4;
-        decode_nibbles(d * (float)(scale - 32), iq4_values, block + 8 + 16 * group, out);
-    }
-}
-
-/* 0: exponent, a power of two; 1: codes in E2M1 [16], listed doubled and hence with half the scale. OCP
- * MX 1.0. */
-void tt_decode_mxfp4(const uint8_t *block, float *out)
-{
-    static const int8_t doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-    uint32_t exponent = block[0];
-    uint32_t bits = exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23; /* 2^(exponent - 128) */
-
-    decode_nibbles(tt_float_of_bits(bits), doubled, block + 1, out);
 }

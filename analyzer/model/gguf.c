@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include "model/gguf_types.h"
+
 struct cursor {
     const struct tt_file *file;
     uint64_t at; /* byte of the file */
@@ -212,27 +214,6 @@ static int check_alignment(struct cursor *cursor, struct tt_gguf *gguf)
 
 /* ---- tensors ---- */
 
-struct ggml_type {
-    enum tt_dtype dtype; /* TT_NONE: can be listed, not read */
-    uint16_t block;      /* elements, 0: no such type */
-    uint16_t bytes;      /* per block */
-};
-
-static const struct ggml_type ggml_types[] = {
-    /* by number in the file */
-    [0] = {TT_F32, 1, 4},         [1] = {TT_F16, 1, 2},       [2] = {TT_Q4_0, 32, 18},
-    [3] = {TT_Q4_1, 32, 20},      [6] = {TT_Q5_0, 32, 22},    [7] = {TT_Q5_1, 32, 24},
-    [8] = {TT_Q8_0, 32, 34},      [9] = {TT_NONE, 32, 40},    [10] = {TT_Q2_K, 256, 84},
-    [11] = {TT_Q3_K, 256, 110},   [12] = {TT_Q4_K, 256, 144}, [13] = {TT_Q5_K, 256, 176},
-    [14] = {TT_Q6_K, 256, 210},   [15] = {TT_Q8_K, 256, 292}, [16] = {TT_NONE, 256, 66},
-    [17] = {TT_NONE, 256, 74},    [18] = {TT_NONE, 256, 98},  [19] = {TT_NONE, 256, 50},
-    [20] = {TT_IQ4_NL, 32, 18},   [21] = {TT_NONE, 256, 110}, [22] = {TT_NONE, 256, 82},
-    [23] = {TT_IQ4_XS, 256, 136}, [24] = {TT_I8, 1, 1},       [25] = {TT_I16, 1, 2},
-    [26] = {TT_I32, 1, 4},        [27] = {TT_I64, 1, 8},      [28] = {TT_F64, 1, 8},
-    [29] = {TT_NONE, 256, 56},    [30] = {TT_BF16, 1, 2},     [34] = {TT_NONE, 256, 54},
-    [35] = {TT_NONE, 256, 66},    [39] = {TT_MXFP4, 32, 17},  [40] = {TT_NONE, 64, 36},
-};
-
 static int tensor_error(struct cursor *cursor, const struct tt_model_tensor *tensor, const char *what)
 {
     struct tt_printable name = tt_printable(tensor->name, strlen(tensor->name));
@@ -255,8 +236,8 @@ static int take_shape(struct cursor *cursor, struct tt_model_tensor *tensor)
         uint64_t length;
         if (take_u64(cursor, "dimension", &length) != 0)
             return -1;
-        if (length == 0 || length > INT64_MAX)
-            return tensor_error(cursor, tensor, "a dimension is 0 or above 2^63");
+        if (length > INT64_MAX)
+            return tensor_error(cursor, tensor, "a dimension is above 2^63");
         tensor->shape[i] = (int64_t)length;
     }
     if (!tt_shape_count(tensor->rank, tensor->shape, &count))
@@ -272,20 +253,18 @@ static int take_dtype(struct cursor *cursor, struct tt_model_tensor *tensor)
 
     if (take_u32(cursor, "tensor type", &number) != 0)
         return -1;
-    if (number >= sizeof ggml_types / sizeof *ggml_types || ggml_types[number].block == 0) {
-        struct tt_printable name = tt_printable(tensor->name, strlen(tensor->name));
-        return tt_fail(
-            cursor->error, TT_EINPUT,
-            "%s: tensor '%s' has ggml type %u, which is not known here: the file is damaged, or of a newer "
-            "or a withdrawn type; convert it to another",
-            cursor->file->path, name.text, number);
+    const struct tt_gguf_tensor_type *type = tt_gguf_tensor_type(number);
+    if (!type) {
+        cursor->at -= 4;
+        return tensor_error(cursor, tensor, "its type is none of ggml's");
     }
-    const struct ggml_type *type = &ggml_types[number];
+    const struct tt_dtype_info *info = tt_dtype_info(type->dtype);
     tensor->dtype = type->dtype;
+    tensor->form = type->dtype == TT_NONE ? &type->form : NULL;
     tt_shape_count(tensor->rank, tensor->shape, &count);
-    if (row % type->block != 0)
+    if (row % info->block != 0)
         return tensor_error(cursor, tensor, "its rows are no whole number of blocks");
-    if (!tt_block_bytes(count, type->block, type->bytes, &tensor->nbytes))
+    if (!tt_block_bytes(count, info->block, info->bytes, &tensor->nbytes))
         return tensor_error(cursor, tensor, "its size in bytes overflows");
     return 0;
 }

@@ -26,15 +26,35 @@ static char *split_stem(const char *path, unsigned *count)
     return tt_format("%.*s", (int)(length - SPLIT_SUFFIX), path);
 }
 
+/* A number of the metadata, `missing` without. */
+static double declared(const struct tt_gguf *gguf, const char *key, double missing)
+{
+    const struct tt_gguf_value *value = tt_gguf_find(gguf, key);
+    double number = missing;
+
+    if (value && !value->array)
+        tt_gguf_number(value, 0, &number);
+    return number;
+}
+
 /* Splits that the metadata of a file declares, 1: a whole model. */
 static unsigned declared_splits(const struct tt_gguf *gguf)
 {
-    double count = 1;
-    const struct tt_gguf_value *value = tt_gguf_find(gguf, "split.count");
-
-    if (value && !value->array)
-        tt_gguf_number(value, 0, &count);
+    double count = declared(gguf, "split.count", 1);
     return count > 1 && count <= LARGEST_SPLIT ? (unsigned)count : 1;
+}
+
+/* Splits of different conversions may lie beside each other under the same names. */
+static int check_total(const struct tt_model *model, const char *stem, struct tt_error *error)
+{
+    double total = declared(&model->gguf, "split.tensors.count", (double)model->tensors.count);
+
+    if (total == (double)model->tensors.count)
+        return 0;
+    return tt_fail(error, TT_EINPUT,
+                   "the splits of %s hold %zu tensors, where the first promises %.0f: they are not of one "
+                   "conversion; download all of them again",
+                   stem, model->tensors.count, total);
 }
 
 static int load_one(struct tt_model *model, const char *path, struct tt_gguf *gguf, struct tt_error *error)
@@ -54,7 +74,7 @@ static int load_splits(struct tt_model *model, const char *stem, unsigned count,
         tt_gguf_free(&other);
         free(path);
     }
-    return rc;
+    return rc == 0 ? check_total(model, stem, error) : rc;
 }
 
 int tt_model_load_gguf(struct tt_model *model, const char *path, struct tt_error *error)

@@ -44,7 +44,19 @@
     X(28, Q8_K, "q8_k", 256, 292, NULL)                                                            \
     X(29, IQ4_NL, "iq4_nl", 32, 18, NULL)                                                          \
     X(30, IQ4_XS, "iq4_xs", 256, 136, NULL)                                                        \
-    X(31, MXFP4, "mxfp4", 32, 17, NULL)
+    X(31, MXFP4, "mxfp4", 32, 17, NULL)                                                            \
+    X(32, Q8_1, "q8_1", 32, 36, NULL)                                                              \
+    X(33, TQ1_0, "tq1_0", 256, 54, NULL)                                                           \
+    X(34, TQ2_0, "tq2_0", 256, 66, NULL)                                                           \
+    X(35, NVFP4, "nvfp4", 64, 36, NULL)                                                            \
+    X(36, IQ2_XXS, "iq2_xxs", 256, 66, NULL)                                                       \
+    X(37, IQ2_XS, "iq2_xs", 256, 74, NULL)                                                         \
+    X(38, IQ2_S, "iq2_s", 256, 82, NULL)                                                           \
+    X(39, IQ3_XXS, "iq3_xxs", 256, 98, NULL)                                                       \
+    X(40, IQ3_S, "iq3_s", 256, 110, NULL)                                                          \
+    X(41, IQ1_S, "iq1_s", 256, 50, NULL)                                                           \
+    X(42, IQ1_M, "iq1_m", 256, 56, NULL)                                                           \
+    X(43, Q1_0, "q1_0", 128, 18, NULL)
 
 enum tt_dtype {
 #define X(id, sym, name, block, bytes, st) TT_##sym = id,
