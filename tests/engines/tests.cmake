@@ -54,3 +54,11 @@ foreach(case layouts attention orders faults)
     set_tests_properties(engines.habits.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
         ENVIRONMENT "OPENBLAS_NUM_THREADS=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
+
+# The reference engine against transformers, in f64 and f32: a group of families a test.
+foreach(group llama gemma others)
+    add_test(NAME engines.families.${group}
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/families.py ${group})
+    set_tests_properties(engines.families.${group} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+endforeach()

@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The reference engine against transformers, family by family.
+
+    families.py [CASE | GROUP …]       all without any; --list names them
+
+Each case is a tiny model with random weights (tests/support/tiny_models.py), run three ways over the same tokens:
+
+- `tensortap ref`, in f64: the prompt in chunks and four steps of decode; and one long prompt in a single pass;
+- transformers in float32 on the CPU, eager attention, with its cache: logits within NMSE 1e-11 below position 64;
+- the same modules with every float32 in them replaced by float64: logits and the output of each module that the
+  architecture file names ("hf") within NMSE 1e-20, at every position. That is the proof that the graph is the model;
+  the run in float32 shows that the first one is not a mistake of the substitution.
+
+A family is added by a line in CASES.
+"""
+import contextlib
+import json
+import os
+import re
+import sys
+import tempfile
+
+from traced import COMMAND, HERE, Failed, main as run_cases, require, run
+
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+try:
+    import numpy
+    import torch
+    import transformers
+    from torch.overrides import TorchFunctionMode
+    import reference_capture
+    import tiny_models
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+ARCHITECTURES = os.path.join(HERE, "..", "..", "analyzer", "architectures")
+SAME = 1e-20          # NMSE of two f64 computations
+SAME_F32 = 1e-11      # of one in f32
+NEAR = 64             # positions below which it holds
+DECODED = 4
+CHUNK = 20
+
+
+class Case:
+    """One model and the runs over it.
+
+    `members` replace those of the tiny model's configuration, `tokens` is the length of the short prompt, `long` that
+    of the long one (0: none). `decodes`: the model has a cache.
+    """
+
+    def __init__(self, group, family, tokens=48, long=600, decodes=True, **members):
+        self.group, self.family, self.tokens, self.long, self.decodes = group, family, tokens, long, decodes
+        self.members = members
+
+
+def rope(theta, kind, **scaling):
+    return {"rope_parameters": {"rope_theta": theta, "rope_type": kind, **scaling}}
+
+
+CASES = {
+    "llama": Case("llama", "llama"),
+    "llama3": Case("llama", "llama3"),
+    "llama_bias": Case("llama", "llama", long=0, attention_bias=True, mlp_bias=True),
+    "llama_linear": Case("llama", "llama", **rope(10000.0, "linear", factor=4.0)),
+    "llama_yarn": Case("llama", "llama", **rope(10000.0, "yarn", factor=4.0, original_max_position_embeddings=512)),
+    "qwen2": Case("llama", "qwen2"),
+    "gemma": Case("gemma", "gemma"),
+    "bert": Case("others", "bert", long=500, decodes=False),
+}
+
+
+# ---- the architecture file that describes a model ----
+
+def merged(base, over):
+    result = dict(base)
+    for key, value in over.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+def read_architecture(name):
+    with open(os.path.join(ARCHITECTURES, name), encoding="utf-8") as file:
+        found = json.load(file)
+    if "extends" in found:
+        found = merged(read_architecture(found["extends"] + ".json"), found)
+    return found
+
+
+def architecture_of(config):
+    """The file whose "select" names this model's class."""
+    for name in sorted(os.listdir(ARCHITECTURES)):
+        for entry in read_architecture(name).get("select", []):
+            if entry["key"] == "architectures.0" and config.architectures[0] in entry["values"]:
+                return read_architecture(name)
+    raise Failed(f"no architecture file selects {config.architectures[0]}")
+
+
+def module_paths(architecture):
+    """[(component, stack, inside a block, pattern of the module's path)] of all nodes with "hf"."""
+    found = []
+
+    def walk(nodes, inside, stack):
+        for node in nodes:
+            if "nodes" in node:
+                walk(node["nodes"], True, node.get("stack", stack))
+            elif "hf" in node:
+                found.append((node["name"], stack, inside, node["hf"]))
+    walk(architecture["graph"], False, "")
+    return found
+
+
+# ---- transformers ----
+
+class Doubled(TorchFunctionMode):
+    """Every float32 that code under it asks for is float64: modules compute norms, angles and softmax in float32
+    whatever the model's type."""
+
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        def wide(value):
+            return torch.float64 if value is torch.float32 else value
+        if function is torch.Tensor.float:
+            function = torch.Tensor.double
+        return function(*map(wide, arguments), **{name: wide(value) for name, value in (named or {}).items()})
+
+    def __enter__(self):
+        torch.set_default_dtype(torch.float64)
+        return super().__enter__()
+
+    def __exit__(self, *problem):
+        torch.set_default_dtype(torch.float32)
+        return super().__exit__(*problem)
+
+
+def load(folder):
+    """The module as transformers reads it from the folder, float32, eager."""
+    config = transformers.AutoConfig.from_pretrained(folder)
+    kind = getattr(transformers, config.architectures[0])
+    return kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def doubled(module):
+    """The same module in float64; what it computes once (frequencies, scales) is computed anew."""
+    with Doubled():
+        wide = type(module)(module.config).eval()
+        wide.load_state_dict({name: value.double() for name, value in module.state_dict().items()})
+    return wide
+
+
+class Outputs:
+    """What the modules of a model put out, by path; several calls of one module in one pass are joined by none: the
+    last counts, as in the graph."""
+
+    def __init__(self, module):
+        self.found = {}
+        self.handles = [part.register_forward_hook(self.keeper(path)) for path, part in module.named_modules() if path]
+
+    def keeper(self, path):
+        def keep(module, given, output):
+            while isinstance(output, (tuple, list)) and output:
+                output = output[0]
+            if isinstance(output, torch.Tensor):
+                self.found[path] = output.detach()
+        return keep
+
+    def taken(self):
+        """{path: array [tokens, channels]} since the last call of this."""
+        found, self.found = self.found, {}
+        return {path: value.reshape(-1, value.shape[-1]).numpy().copy() for path, value in found.items()}
+
+
+def passes_of(module, tokens, splits):
+    """[{path: array}] per pass: `tokens` fed in pieces of these lengths, through the module's cache."""
+    outputs, results, cache, at = Outputs(module), [], None, 0
+    mode = Doubled() if next(module.parameters()).dtype == torch.float64 else contextlib.nullcontext()
+    with torch.no_grad(), mode:
+        for count in splits:
+            given = {"input_ids": torch.tensor([tokens[at:at + count]])}
+            if len(splits) > 1:
+                given.update(past_key_values=cache, use_cache=True)
+            result = module(**given)
+            cache = getattr(result, "past_key_values", None)
+            taken = outputs.taken()
+            last = result.logits if hasattr(result, "logits") else result[0]
+            taken[""] = last.reshape(-1, last.shape[-1]).numpy().copy()
+            results.append(taken)
+            at += count
+    return results
+
+
+# ---- comparison ----
+
+def nmse(found, wanted):
+    wanted = wanted.astype(numpy.float64)
+    return float(((found - wanted) ** 2).sum() / max((wanted ** 2).sum(), 1e-300))
+
+
+class Reference:
+    """Values of a reference run: the rows of successive passes joined."""
+
+    def __init__(self, passes):
+        self.passes = passes
+
+    def rows(self, layer, component, stack=""):
+        """[tokens, channels] of a component, found as `stack`.component or plain; None: there is none."""
+        name = next((name for name in (f"{stack}.{component}", component) if (layer, name) in self.passes[0]), None)
+        if name is None:
+            return None
+        parts = [one[layer, name] for one in self.passes]
+        return numpy.concatenate([part.reshape(part.shape[0], -1) for part in parts])
+
+    def logits(self):
+        for name in ("logits", "lm_head"):
+            rows = self.rows(-1, name)
+            if rows is not None:
+                return rows
+        return None
+
+
+def reference(model, folder, tokens, *options):
+    made = run([COMMAND, "ref", model, "--tokens", ",".join(map(str, tokens)), "-o", folder, *options])
+    require(made.returncode == 0, f"tensortap ref: status {made.returncode}\n{made.stderr.decode()[-2000:]}")
+    return reference_capture.read(folder)
+
+
+def check_modules(architecture, reference_rows, outputs, where):
+    """Each module that the file names, in every layer: NMSE of f64 against f64. Returns how many there were."""
+    prefixes, checked, problems = architecture.get("prefix", {}).get("hf", [""]) + [""], 0, []
+    for component, stack, inside, pattern in module_paths(architecture):
+        compiled = re.compile("(?:" + "|".join(map(re.escape, prefixes)) + ")" +
+                              re.escape(pattern).replace(re.escape("{layer}"), "([0-9]+)"))
+        for path, wanted in outputs.items():
+            matched = compiled.fullmatch(path)
+            if not matched:
+                continue
+            rows = reference_rows.rows(int(matched.group(1)) if inside else -1, component, stack)
+            if rows is None:
+                continue
+            require(rows.shape == wanted.shape, f"{where}: {component} is {rows.shape}, {path} is {wanted.shape}")
+            checked += 1
+            if not nmse(rows, wanted) <= SAME:
+                problems.append(f"{component} ({path}): NMSE {nmse(rows, wanted):.3g}")
+    require(not problems, f"{where}: {len(problems)} of {checked} modules differ, first {'; '.join(problems[:4])}")
+    return checked
+
+
+def check_logits(found, outputs, bound, rows, where):
+    """The first `rows` (None: all) rows of logits of all passes together, where the model has a head."""
+    ours = [one.logits() for one in found]
+    if ours[0] is None:
+        return
+    wanted = numpy.concatenate([one[""] for one in outputs])[:rows]
+    error = nmse(numpy.concatenate(ours)[:rows], wanted)
+    require(error <= bound, f"{where}: logits NMSE {error:.3g}, at most {bound:g} was expected")
+
+
+def grouped(passes, splits):
+    """References of the passes of transformers: the chunks of the prompt are one pass there."""
+    prompt = len(passes) - (len(splits) - 1)
+    return [Reference(passes[:prompt])] + [Reference([one]) for one in passes[prompt:]]
+
+
+def check_run(case, architecture, modules, passes, splits, where):
+    """One run of `tensortap ref` against both forms of the module."""
+    tokens = [int(token) for one in passes for token in one.inputs["tokens"]]
+    found = grouped(passes, splits)
+    exact = passes_of(modules["f64"], tokens, splits)
+    for index, outputs in enumerate(exact):
+        place = f"{where}, pass {index}"
+        checked = check_modules(architecture, found[index], outputs, place)
+        require(checked > 0, f"{place}: no module of the architecture file was found in transformers' model")
+    check_logits(found, exact, SAME, None, f"{where}, f64")
+    check_logits(found, passes_of(modules["f32"], tokens, splits), SAME_F32, NEAR, f"{where}, f32")
+
+
+def prompt(count, vocabulary):
+    """Token ids without a pattern, none of them a special one."""
+    return [3 + (i * i * 31 + i * 17 + 5) % (vocabulary - 3) for i in range(count)]
+
+
+def check_case(case):
+    with tempfile.TemporaryDirectory() as folder:
+        model = os.path.join(folder, "model")
+        tiny_models.make(case.family, model, **case.members)
+        narrow = load(model)
+        architecture, modules = architecture_of(narrow.config), {"f32": narrow, "f64": doubled(narrow)}
+        tokens = prompt(max(case.tokens, case.long), narrow.config.vocab_size)
+        options = ["--chunk", str(CHUNK), "-n", str(DECODED)] if case.decodes else []
+        passes = reference(model, os.path.join(folder, "short"), tokens[:case.tokens], *options)
+        splits = [case.tokens] + [1] * (DECODED if case.decodes else 0)
+        check_run(case, architecture, modules, passes, splits, "short prompt")
+        if case.long:
+            passes = reference(model, os.path.join(folder, "long"), tokens[:case.long])
+            check_run(case, architecture, modules, passes, [case.long], "long prompt")
+
+
+def chosen(words):
+    """Names of the cases that are asked for by name or group."""
+    unknown = [word for word in words if word not in CASES and word not in {case.group for case in CASES.values()}]
+    if unknown:
+        sys.exit(f"no such case: {' '.join(unknown)}; --list names them")
+    return [name for name, case in CASES.items() if not words or name in words or case.group in words]
+
+
+if __name__ == "__main__":
+    if "--list" in sys.argv:
+        print("\n".join(f"{case.group:10} {name}" for name, case in CASES.items()))
+        sys.exit(0)
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    sys.argv[1:] = chosen(sys.argv[1:])
+    run_cases({name: lambda case=case: check_case(case) for name, case in CASES.items()})
