@@ -13,7 +13,6 @@
 #include "base/error.h"
 
 #define SAMPLES     2048
-#define CLOSE       1e-3 /* NMSE of a rule that holds: 8-bit rounding is 3e-5, unrelated weights are near 2 */
 #define BETTER      0.05 /* a rule leaves at most this part of what the file as it is leaves */
 #define LAST_DIGITS 2e-6
 #define BLOCK       32 /* smallest block of the quantised types */
@@ -62,14 +61,15 @@ static void score_element(const struct tt_weight_pair *p, const struct tt_weight
 bool tt_weight_obeys(const struct tt_weight_pair *p, const struct tt_weight_rule *rule)
 {
     int64_t count = p->rows * p->columns, step = count / SAMPLES | 1, asked = 0;
+    double close = tt_weight_close(p), better = fmax(BETTER, 4 * p->noise);
     struct score sample = {0}, all = {0};
     for (int64_t i = 0; i < count; i += step, asked++)
         score_element(p, rule, i, &sample);
-    if (2 * sample.told < asked || !(sample.error <= 20 * CLOSE * sample.size))
+    if (2 * sample.told < asked || !(sample.error <= 20 * close * sample.size))
         return false;
     for (int64_t i = 0; i < count; i++)
         score_element(p, rule, i, &all);
-    return 2 * all.told >= count && all.error <= CLOSE * all.size && all.error <= BETTER * all.plain;
+    return 2 * all.told >= count && all.error <= close * all.size && all.error <= better * all.plain;
 }
 
 /* ---- zero, cut off ---- */
@@ -135,7 +135,7 @@ static int64_t agreeing_columns(const struct tt_weight_pair *p, int64_t *agreein
         size[i % p->columns] += p->file[i] * p->file[i];
     }
     for (int64_t c = p->columns; c-- > 0;) {
-        bool same = error[c] <= CLOSE * size[c];
+        bool same = error[c] <= tt_weight_close(p) * size[c];
         *agreeing += same;
         first = same ? first : c;
     }

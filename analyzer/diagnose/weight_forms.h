@@ -16,6 +16,7 @@ struct tt_weight_pair {
     const double *used;    /* [rows, columns] as the call read it */
     const double *file;    /* [rows, columns] */
     enum tt_dtype dtype;   /* in which the file holds it */
+    double noise;          /* NMSE that rounding to a type leaves between the two where nothing is wrong; 0: none */
 };
 
 struct tt_weight_form {
@@ -36,6 +37,12 @@ void tt_weight_difference(const struct tt_weight_pair *pair, struct tt_weight_fo
 
 /* ---- between the files of this module ---- */
 
+/* NMSE up to which two numbers are the same one: 8-bit rounding is 3e-5, unrelated weights are near 2. */
+static inline double tt_weight_close(const struct tt_weight_pair *pair)
+{
+    return pair->noise > 0.25e-3 ? 4 * pair->noise : 1e-3;
+}
+
 /* One form as a prediction of the used element [row, column]; NaN: this element tells nothing. */
 struct tt_weight_rule {
     double (*predict)(const struct tt_weight_pair *pair, const struct tt_weight_rule *rule, int64_t row, int64_t column);
@@ -45,8 +52,8 @@ struct tt_weight_rule {
     const double *numbers;     /* fitted, per row or block */
 };
 
-/* Whether the rule predicts what was used to 1e-3 of its energy and far better than the file as it is, on at least half
- * of the elements. */
+/* Whether the rule predicts what was used to tt_weight_close of its energy and far better than the file as it is, on at
+ * least half of the elements. */
 bool tt_weight_obeys(const struct tt_weight_pair *pair, const struct tt_weight_rule *rule);
 
 /* weight_places.c: the right numbers in other places. weight_types.c: other numbers of the same meaning. */

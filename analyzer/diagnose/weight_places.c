@@ -15,7 +15,6 @@
 #include "ops/linear_permutation.h"
 
 #define PROJECTIONS 4
-#define ROW_NMSE    1e-3 /* of a row against the one that it is */
 #define MOVED       0.95 /* part of the rows that must be found */
 #define REACH       4    /* rows within which a leading dimension is looked for */
 
@@ -112,9 +111,9 @@ static int64_t first_at_least(const struct row *sorted, int64_t n, double value)
 
 /* The file's row that this one is, -1: none. Its own place is tried first: equal rows then are no permutation. */
 static int64_t source_of(const double *used, const double *file, const struct row *row, const struct row *sorted,
-                         int64_t rows, int64_t columns)
+                         int64_t rows, int64_t columns, double close)
 {
-    double reach = 5 * sqrt(ROW_NMSE * row->size), best = ROW_NMSE * row->size;
+    double reach = 5 * sqrt(close * row->size), best = close * row->size;
     const double *v = used + row->index * columns;
     int64_t found = -1;
     if (distance(v, file + row->index * columns, columns) <= best)
@@ -134,19 +133,19 @@ static int64_t source_of(const double *used, const double *file, const struct ro
     return found;
 }
 
-/* map[r]: row of `file` that row r of `used` is, -1: none. Returns how many were found. */
-static int64_t match_rows(const double *used, const double *file, int64_t rows, int64_t columns, int64_t *map)
+/* map[r]: row of `file` that row r of `used` is to an NMSE of `close`, -1: none. False: too few were found. */
+static bool match_rows(const double *used, const double *file, int64_t rows, int64_t columns, double close, int64_t *map)
 {
     struct row *mine = project(used, rows, columns), *theirs = project(file, rows, columns);
     int64_t matched = 0;
     qsort(theirs, (size_t)rows, sizeof *theirs, by_projection);
     for (int64_t r = 0; r < rows; r++) {
-        map[r] = mine[r].size > 0 ? source_of(used, file, &mine[r], theirs, rows, columns) : -1;
+        map[r] = mine[r].size > 0 ? source_of(used, file, &mine[r], theirs, rows, columns, close) : -1;
         matched += map[r] >= 0;
     }
     free(mine);
     free(theirs);
-    return matched;
+    return (double)matched >= MOVED * (double)rows;
 }
 
 static bool is_permutation(const int64_t *map, int64_t n)
@@ -187,7 +186,7 @@ static bool has_permuted_rows(const struct tt_weight_pair *p, struct tt_weight_f
 {
     int64_t *map = tt_alloc_array((size_t)p->rows, sizeof *map);
     struct tt_weight_rule rule = {.predict = predict_row, .map = map};
-    bool found = (double)match_rows(p->used, p->file, p->rows, p->columns, map) >= MOVED * (double)p->rows &&
+    bool found = match_rows(p->used, p->file, p->rows, p->columns, tt_weight_close(p), map) &&
                  is_permutation(map, p->rows) && tt_weight_obeys(p, &rule);
     if (found) {
         char words[48];
@@ -227,7 +226,7 @@ static bool has_permuted_columns(const struct tt_weight_pair *p, struct tt_weigh
     double *used = transpose(p->used, p->rows, p->columns), *file = transpose(p->file, p->rows, p->columns);
     int64_t *map = tt_alloc_array((size_t)p->columns, sizeof *map);
     struct tt_weight_rule rule = {.predict = predict_column, .map = map};
-    bool found = p->rows > 1 && (double)match_rows(used, file, p->columns, p->rows, map) >= MOVED * (double)p->columns &&
+    bool found = p->rows > 1 && match_rows(used, file, p->columns, p->rows, tt_weight_close(p), map) &&
                  is_permutation(map, p->columns) && tt_weight_obeys(p, &rule);
     if (found) {
         char words[48];
@@ -246,12 +245,13 @@ static bool has_permuted_columns(const struct tt_weight_pair *p, struct tt_weigh
 /* ---- rows of another length ---- */
 
 /* Where `row` [columns] begins in `flat` at or after `from`, before `end`; -1: nowhere. */
-static int64_t find_run(const double *row, int64_t columns, const double *flat, int64_t count, int64_t from, int64_t end)
+static int64_t find_run(const double *row, int64_t columns, const double *flat, int64_t count, int64_t from, int64_t end,
+                        double close)
 {
     double size = 0;
     for (int64_t i = 0; i < columns; i++)
         size += row[i] * row[i];
-    double limit = ROW_NMSE * size;
+    double limit = close * size;
     for (int64_t at = from; at < end && at + columns <= count && size > 0; at++) {
         double d = 0;
         for (int64_t i = 0; i < columns && d <= limit; i++)
@@ -273,8 +273,10 @@ static bool has_other_step(const struct tt_weight_pair *p, struct tt_weight_form
 {
     int64_t count = p->rows * p->columns, middle = p->rows / 2;
     struct tt_weight_rule rule = {.predict = predict_stepped};
-    rule.first = p->rows > 2 ? find_run(p->used, p->columns, p->file, count, 0, count) : -1;
-    int64_t next = rule.first < 0 ? -1 : find_run(p->used + p->columns, p->columns, p->file, count, rule.first, count);
+    rule.first = p->rows > 2 ? find_run(p->used, p->columns, p->file, count, 0, count, tt_weight_close(p)) : -1;
+    int64_t next = rule.first < 0 ? -1
+                                  : find_run(p->used + p->columns, p->columns, p->file, count, rule.first, count,
+                                             tt_weight_close(p));
     if (next < 0 || (rule.first == 0 && next == p->columns))
         return false;
     rule.step = next - rule.first;
@@ -300,10 +302,10 @@ static bool has_padded_rows(const struct tt_weight_pair *p, struct tt_weight_for
 {
     int64_t count = p->rows * p->columns, reach = REACH * p->columns;
     struct tt_weight_rule rule = {.predict = predict_padded};
-    rule.first = p->rows > 2 ? find_run(p->file, p->columns, p->used, count, 0, reach) : -1;
+    rule.first = p->rows > 2 ? find_run(p->file, p->columns, p->used, count, 0, reach, tt_weight_close(p)) : -1;
     int64_t next = rule.first < 0 ? -1
                                   : find_run(p->file + p->columns, p->columns, p->used, count, rule.first + p->columns,
-                                             rule.first + p->columns + reach);
+                                             rule.first + p->columns + reach, tt_weight_close(p));
     if (next < 0 || (rule.first == 0 && next == p->columns))
         return false;
     rule.step = next - rule.first;
