@@ -43,7 +43,8 @@ static bool positional_name(const char *word, size_t length, char *name, size_t 
         n++;
     }
     name[n] = 0;
-    return n && (n == length || (unsigned char)word[n] >= 0x80); /* "…" */
+    size_t rest = length - n;
+    return n && (!rest || (rest == 3 && (strncmp(word + n, "...", 3) == 0 || strncmp(word + n, "…", 3) == 0)));
 }
 
 /* The leading words of the usage line's first alternative that are no options. */

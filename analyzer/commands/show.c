@@ -10,13 +10,11 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "commands/slice.h"
 #include "commands/summary.h"
 #include "commands/tensor_name.h"
-#include "report/picture.h"
+#include "commands/values_view.h"
 #include "report/values.h"
 
-#define HISTOGRAM_BINS   16
 #define MOST_JSON_VALUES 4096 /* without --all or --slice a document leaves the values out above this */
 
 struct shown {
@@ -78,36 +76,6 @@ static void print_recorded(const struct tt_term *term, const struct tt_stats *st
             tt_count(stats->zero).text, tt_count(stats->nan).text, tt_count(stats->inf).text);
 }
 
-static void print_measured(const struct tt_term *term, const struct tt_values *values)
-{
-    struct tt_moments moments = tt_moments_of(values->values, values->count);
-    const char *begin = moments.nan + moments.inf ? tt_style_begin(term, TT_RED) : "";
-    const char *end = moments.nan + moments.inf ? tt_style_end(term, TT_RED) : "";
-    if (moments.min_at != UINT64_MAX)
-        tt_fact(term, "range", "%s at %s to %s at %s", tt_real(moments.min).text,
-                tt_index_text(moments.min_at, values->shape, values->rank).text, tt_real(moments.max).text,
-                tt_index_text(moments.max_at, values->shape, values->rank).text);
-    tt_fact(term, "mean", "%s, rms %s, deviation %s", tt_real(moments.mean).text, tt_real(moments.rms).text,
-            tt_real(moments.deviation).text);
-    tt_fact(term, "elements", "%s, %s zero, %s%s nan, %s inf%s", tt_count(moments.count).text,
-            tt_count(moments.zero).text, begin, tt_count(moments.nan).text, tt_count(moments.inf).text, end);
-    if (moments.first_nonfinite != UINT64_MAX)
-        tt_fact(term, "", "first of these at %s",
-                tt_index_text(moments.first_nonfinite, values->shape, values->rank).text);
-}
-
-static void print_pictures(const struct tt_term *term, const struct tt_values *values)
-{
-    struct tt_histogram histogram = tt_histogram_of(values->values, values->count, HISTOGRAM_BINS);
-    size_t columns = values->rank ? (size_t)values->shape[values->rank - 1] : 1;
-    fputc('\n', term->out);
-    tt_histogram_print(term, &histogram);
-    if (values->count > 1) {
-        fputc('\n', term->out);
-        tt_heatmap_print(term, values->values, columns ? values->count / columns : 0, columns);
-    }
-}
-
 static void print_shown(const struct shown *shown)
 {
     struct tt_term term = tt_term_open(shown->context->out, shown->context->color, shown->context->md);
@@ -122,57 +90,12 @@ static void print_shown(const struct shown *shown)
     if (tt_option_flag(options, "slice"))
         tt_fact(&term, "slice", "%s = [%s]", tt_option_text(options, "slice"),
                 tt_shape(shown->values.shape, shown->values.rank).text);
-    print_measured(&term, &shown->values);
+    tt_view_measured(&term, &shown->values);
     fputc('\n', term.out);
     tt_values_print(&term, shown->values.values, shown->values.shape, shown->values.rank,
                     tt_option_flag(options, "all"));
     if (!tt_option_flag(options, "plain"))
-        print_pictures(&term, &shown->values);
-}
-
-static cJSON *histogram_json(const struct tt_values *values)
-{
-    struct tt_histogram histogram = tt_histogram_of(values->values, values->count, HISTOGRAM_BINS);
-    cJSON *object = cJSON_CreateObject();
-    tt_json_add_number(object, "low", histogram.low);
-    tt_json_add_number(object, "high", histogram.high);
-    cJSON *bins = cJSON_AddArrayToObject(object, "bins");
-    for (size_t i = 0; i < histogram.nbins; i++)
-        cJSON_AddItemToArray(bins, cJSON_CreateNumber((double)histogram.bins[i]));
-    return object;
-}
-
-static void add_moments(cJSON *object, const struct tt_values *values)
-{
-    struct tt_moments moments = tt_moments_of(values->values, values->count);
-    cJSON *measured = cJSON_AddObjectToObject(object, "measured");
-    tt_json_add_number(measured, "min", moments.min);
-    tt_json_add_number(measured, "max", moments.max);
-    tt_json_add_number(measured, "mean", moments.mean);
-    tt_json_add_number(measured, "rms", moments.rms);
-    tt_json_add_number(measured, "deviation", moments.deviation);
-    tt_json_add_u64(measured, "count", moments.count);
-    tt_json_add_u64(measured, "nan", moments.nan);
-    tt_json_add_u64(measured, "inf", moments.inf);
-    tt_json_add_u64(measured, "zero", moments.zero);
-}
-
-/* Row-major; non-finite ones are null, their places follow. */
-static void add_values(cJSON *object, const struct tt_values *values)
-{
-    cJSON *list = cJSON_AddArrayToObject(object, "values");
-    cJSON *nonfinite = cJSON_CreateArray();
-    for (uint64_t i = 0; i < values->count; i++) {
-        double value = values->values[i];
-        bool finite = value - value == 0;
-        cJSON_AddItemToArray(list, finite ? cJSON_CreateNumber(value) : cJSON_CreateNull());
-        if (!finite)
-            cJSON_AddItemToArray(nonfinite, cJSON_CreateNumber((double)i));
-    }
-    if (nonfinite->child)
-        cJSON_AddItemToObject(object, "nonfinite_at", nonfinite);
-    else
-        cJSON_Delete(nonfinite);
+        tt_view_pictures(&term, &shown->values);
 }
 
 static int emit_shown(const struct shown *shown)
@@ -184,10 +107,10 @@ static int emit_shown(const struct shown *shown)
     cJSON_AddItemToObject(document, "tensor", tt_operand_json(shown->found.call, shown->found.operand));
     if (shown->values.values) {
         tt_json_add_shape(document, "shape", shown->values.shape, shown->values.rank);
-        add_moments(document, &shown->values);
-        cJSON_AddItemToObject(document, "histogram", histogram_json(&shown->values));
+        tt_view_add_moments(document, &shown->values);
+        tt_view_add_histogram(document, &shown->values);
         if (asked || shown->values.count <= MOST_JSON_VALUES)
-            add_values(document, &shown->values);
+            tt_view_add_values(document, &shown->values);
         else
             cJSON_AddStringToObject(document, "values_left_out",
                                     "many values; ask for them with --all or --slice");

@@ -10,53 +10,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare/rows.h"
 #include "diagnose/inputs.h"
 #include "verify/evaluate.h"
 
 #define ENVELOPE 9.0 /* times the predicted NMSE: three standard deviations */
 #define UNRELATED 0.5 /* cosine: rounding keeps it near 1, another model's is near 0 */
 
-struct match {
-    const struct tt_trace_pass *pass;
-    const struct tt_observation *seen;
-    int64_t row;
-};
-
-/* The reference's row of `node` at `position` of `sequence`. */
-static bool find_row(const struct tt_trace *reference, int node, int sequence, int64_t position, struct match *out)
-{
-    for (int i = 0; i < reference->npasses; i++) {
-        const struct tt_trace_pass *pass = &reference->passes[i];
-        const struct tt_observation *o = pass->sequence == sequence ? tt_trace_find(pass, node, -1, -1) : NULL;
-        for (int j = 0; !o && j < pass->nobservations && pass->sequence == sequence; j++)
-            if (pass->observations[j].node == node)
-                o = &pass->observations[j];
-        for (int64_t t = 0; o && t < pass->inputs.ntokens && t < o->value.shape[0]; t++) {
-            if (pass->inputs.positions[t] == position) {
-                *out = (struct match){pass, o, t};
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 struct sums {
     double error, expected, seen, product, largest;
     int64_t n;
 };
 
-static bool row_seen(const struct tt_observation *o, int64_t row)
-{
-    int64_t inner = o->value.shape[0] ? tt_value_rows(&o->value) / o->value.shape[0] : 0;
-    return inner && memchr(o->seen + row * inner, 0, (size_t)inner) == NULL;
-}
-
-static void add_row(struct sums *s, const struct tt_observation *o, int64_t row, const struct match *m)
+static void add_row(struct sums *s, const struct tt_observation *o, int64_t row, const struct tt_row_match *m)
 {
     int64_t width = tt_value_count(&o->value) / o->value.shape[0];
-    if (width != tt_value_count(&m->seen->value) / m->seen->value.shape[0] || !row_seen(o, row) ||
-        !row_seen(m->seen, m->row))
+    if (width != tt_value_count(&m->seen->value) / m->seen->value.shape[0] || !tt_row_seen(o, row) ||
+        !tt_row_seen(m->seen, m->row))
         return;
     for (int64_t i = 0; i < width; i++) {
         double y = o->value.v[row * width + i], r = m->seen->value.v[m->row * width + i];
@@ -88,22 +58,17 @@ static const struct tt_observation *observation_of(const struct tt_trace_pass *p
     return best;
 }
 
-static bool by_token(const struct tt_node *node)
-{
-    return node->rank > 0 && node->axes[0] == TT_AXIS_TOKEN;
-}
-
 static bool compare_row(const struct tt_graph *graph, const struct tt_verdict *v, struct tt_row *row,
                         const struct tt_trace *reference)
 {
     const struct tt_trace_pass *pass = pass_of(v->trace, row->pass, row->sequence);
     const struct tt_observation *o = pass && row->in_span < 0 ? observation_of(pass, row) : NULL;
     struct sums s = {0};
-    if (!o || !by_token(tt_graph_node(graph, row->node)) || !o->value.shape[0])
+    if (!o || !tt_by_token(tt_graph_node(graph, row->node)) || !o->value.shape[0])
         return false;
     for (int64_t t = 0; t < o->value.shape[0]; t++) {
-        struct match m;
-        if (find_row(reference, row->node, row->sequence, pass->inputs.positions[t], &m))
+        struct tt_row_match m;
+        if (tt_find_row(reference, row->node, row->sequence, pass->inputs.positions[t], &m))
             add_row(&s, o, t, &m);
     }
     if (!s.n)
