@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * add: y = scale_first·in[0] + scale·(in[1] + …), 2 to 6 inputs; in[0] is the skip path of a residual. An
- * input whose elements are a divisor of in[0]'s count is repeated over the leading axes. scale, scale_first
- * multipliers (1) position_input       index of the input that holds position embeddings, -1: the sum is a
- * residual drop, double         index of an input left out or counted twice (faults), -1: none
+ * input whose elements are a divisor of in[0]'s count is repeated over the leading axes.
+ *   scale, scale_first   multipliers (1)
+ *   position_input       index of the input that holds position embeddings, -1: none
+ *   shared_input         index of the input that holds the shared experts' result, -1: none
+ *   drop, double         index of an input left out or counted twice (faults), -1: none
+ * With neither position_input nor shared_input the sum is a residual.
  */
 #include <math.h>
 #include <stdio.h>
@@ -120,22 +123,24 @@ static int recover(const struct tt_op_call *call, const struct tt_value *observe
     snprintf(after, sizeof after, "%.6g x + %.6g f", a, b);
     tt_attributes_set_number(&set, "scale_first", a);
     tt_attributes_set_number(&set, "scale", b);
-    tt_recovery_offer(&list, "residual.scale", &set, before, after);
+    bool shared = tt_op_number(call, "shared_input", -1) >= 0;
+    tt_recovery_offer(&list, shared ? "moe.scale" : "residual.scale", &set, before, after);
     return list.count;
 }
 
 static const struct tt_variant variants[] = {
-    {"residual.missing", "drop=0", "position_input<0"},
-    {"residual.missing", "drop=1", "position_input<0"},
-    {"residual.doubled", "double=0", "position_input<0"},
-    {"residual.doubled", "double=1", "position_input<0"},
+    {"residual.missing", "drop=0", "position_input<0 && shared_input<0"},
+    {"residual.missing", "drop=1", "position_input<0 && shared_input<0"},
+    {"residual.doubled", "double=0", "position_input<0 && shared_input<0"},
+    {"residual.doubled", "double=1", "position_input<0 && shared_input<0"},
     {"embed.position_missing", "drop=position_input", "position_input>=0"},
+    {"moe.shared_missing", "drop=shared_input", "shared_input>=0"},
     {0},
 };
 
 const struct tt_op tt_op_add = {
     .name = "add",
-    .defaults = "scale=1, scale_first=1, drop=-1, double=-1, position_input=-1",
+    .defaults = "scale=1, scale_first=1, drop=-1, double=-1, position_input=-1, shared_input=-1",
     .rowwise = true,
     .forward = forward,
     .variants = variants,
