@@ -39,6 +39,12 @@ struct tt_numerics {
     double u_acc;   /* of its accumulators and inner arithmetic */
 };
 
+/* What a pass brings along beside its tokens: features of an encoder. */
+struct tt_given_value {
+    const char *name; /* "audio" */
+    struct tt_value value;
+};
+
 /* What one sequence of one pass feeds in. Rows of activations are its tokens in order. */
 struct tt_pass_inputs {
     int64_t ntokens;          /* rows of this pass */
@@ -47,6 +53,8 @@ struct tt_pass_inputs {
     const int32_t *types;     /* [ntokens] token types, NULL: 0 */
     int64_t nkeys;            /* cached rows before this pass + ntokens (no cache: ntokens) */
     const int64_t *key_positions; /* [nkeys] position of each key row */
+    int ngiven;
+    const struct tt_given_value *given; /* [ngiven], borrowed: outlives the pass */
 };
 
 /* A weight too large to be held as f64, read in parts. */

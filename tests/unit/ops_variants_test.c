@@ -10,7 +10,9 @@
 #include "ops/op.h"
 
 static const char *const ops[] = {"embedding", "add",     "rmsnorm", "layernorm",  "linear", "rope", "qk",
-                                  "scale",     "softmax", "pv",      "activation", "mul",    "rows"};
+                                  "scale",     "softmax", "pv",      "activation", "mul",    "rows",
+                                  "stack", "stream", "stream_add", "stream_sum", "linear_each", "mix", "magnitude",
+                                  "gain", "sparsify", "conv1d", "chunk", "similarity", "gate", "select"};
 
 static const char *const causes[] = {
     "embed.scale_missing",
@@ -59,6 +61,11 @@ static const char *const causes[] = {
     "mlp.double_activation",
     "residual.missing",
     "residual.doubled",
+    "residual.scale",
+    "linear.wrong_weight",
+    "linear.permuted_rows",
+    "flow.wrong_operand",
+    "config.override",
     "logits.softcap_missing",
     "logits.softcap_extra",
     "logits.scale",
