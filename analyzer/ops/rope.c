@@ -178,7 +178,8 @@ static const struct tt_variant variants[] = {
     {"rope.frequency_scale", "scaling='none'", "scaling!='none'"},
     {"rope.frequency_scale", "factor=1/factor", "scaling!='none'"},
     {"rope.frequency_scale", "scaling='linear'", "scaling!='none' && scaling!='linear'"},
-    {"rope.magnitude_scale", "attn_factor=1", "scaling=='yarn'"},
+    {"rope.frequency_scale", "long=0", "scaling=='longrope'"},
+    {"rope.magnitude_scale", "attn_factor=1", "scaling=='yarn' || scaling=='longrope'"},
     {"rope.position_precision", "position_bits=8", NULL},
     {"rope.position_precision", "position_bits=11", NULL},
     {"rope.position_precision", "frequency_bits=8", NULL},
@@ -190,6 +191,7 @@ static const struct tt_variant benign[] = {
     {"iterated theta", "angle_error=45", NULL},
     {"f16 rope table", "table_unit=0.00048828125", NULL},
     {"bf16 rope table", "table_unit=0.00390625", NULL},
+    {"long factors by the size of the context", "long=1", "scaling=='longrope'"},
     {0},
 };
 
@@ -198,9 +200,10 @@ const struct tt_op tt_op_rope = {
     .defaults =
         "theta=10000, pairing='half', dims=head_dim, scaling='none', factor=1, low_freq_factor=1, "
         "high_freq_factor=4, original_context=8192, beta_fast=32, beta_slow=1, attn_factor=0, magnitude=1, "
+        "max_context=8192, truncate=1, long=-1, "
         "position_offset=0, position_scale=1, frequency_scale=1, direction=1, skip=0, twice=0, "
         "stuck_row=-1, position_bits=0, frequency_bits=0, angle_error=3, table_unit=-1",
-    .weight_roles = {"freq_factors"},
+    .weight_roles = {"freq_factors", "long_factors"},
     .rowwise = true,
     .forward = forward,
     .variants = variants,

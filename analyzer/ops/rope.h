@@ -6,10 +6,14 @@
  *   theta            base of the frequencies (10000)
  *   pairing          "half" (i, i + dims/2) | "interleaved" (2i, 2i + 1)
  *   dims             first dims that rotate (head_dim)
- *   scaling          "none" | "linear" | "llama3" | "yarn", with factor, low_freq_factor, high_freq_factor,
- *                    original_context, beta_fast, beta_slow, attn_factor (0: 0.1·ln(factor) + 1)
+ *   scaling          "none" | "linear" | "llama3" | "yarn" | "dynamic" | "longrope", with factor, low_freq_factor,
+ *                    high_freq_factor, original_context, beta_fast, beta_slow, truncate (1: yarn's ramp begins
+ *                    and ends at whole pairs), max_context (dynamic: theta grows beyond it), attn_factor (of yarn
+ *                    and longrope; 0: by factor)
  *   magnitude        multiplier of the result (1)
- *   weight           freq_factors [dims/2]: frequencies are divided by them
+ *   weights          freq_factors, long_factors [dims/2]: frequencies are divided by them; by the second ones when
+ *                    scaling is longrope and the sequence is longer than original_context
+ *   long             -1; 1, 0: the second, the first ones whatever the length
  *   angle_error      c in (c·u·|angle|·partner)²: 3 for a table of frequencies, 45 for theta iterated by
  * products table_unit       unit round-off of a cos/sin table, -1: that of stored values Faults:
  *   position_offset  0 · position_scale 1 · frequency_scale 1 · direction 1 (-1 turns the other way) · skip ·
