@@ -27,6 +27,9 @@
     X(verify)                                                                                                \
     X(ref)                                                                                                   \
     X(compare)                                                                                               \
+    X(embed)                                                                                                 \
+    X(attention)                                                                                             \
+    X(hidden)                                                                                                \
     X(repair)                                                                                                \
     X(help)
 
