@@ -120,16 +120,20 @@ static cJSON *with_bases(cJSON *json, struct tt_error *error)
     return NULL;
 }
 
-/* One entry of "select": {"scheme", "key", "values"}. */
+/* One entry of "select": {"scheme", "key", "values"}; without values the key's presence counts. */
 static bool selects(const cJSON *entry, const struct tt_model *model)
 {
     const char *scheme = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "scheme"));
     const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "key"));
-    const char *have, *value;
-    if (!scheme || !key || strcmp(scheme, tt_model_scheme(model)) != 0 ||
-        !tt_model_string(model, key, &have))
-        return false;
     const cJSON *values = cJSON_GetObjectItemCaseSensitive(entry, "values");
+    const char *have, *value;
+    double number;
+    if (!scheme || !key || strcmp(scheme, tt_model_scheme(model)) != 0)
+        return false;
+    if (!tt_model_string(model, key, &have))
+        return !values && tt_model_number(model, key, &number);
+    if (!values)
+        return true;
     for (int i = 0; (value = tt_json_string_at(values, i)); i++)
         if (strcmp(value, have) == 0)
             return true;

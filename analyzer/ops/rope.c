@@ -16,7 +16,7 @@ struct rotation {
     double position_scale, offset, stuck_position, stuck_row,
         turn;                      /* turn: direction · frequency_scale · (twice) */
     double angle_unit, table_unit; /* relative round-off of an angle; of cos and sin */
-    int bits;
+    int bits, table_bits;          /* significant ones of a position, of cos and sin; 0: all */
 };
 
 int tt_rope_read(const struct tt_op_call *call, struct tt_rope *rope, struct tt_error *error)
@@ -65,6 +65,7 @@ static int open_rotation(const struct tt_op_call *call, struct tt_rope *rope, st
     r->table_unit = tt_op_number(call, "table_unit", -1);
     r->table_unit = r->table_unit < 0 ? call->numerics.u_store : r->table_unit;
     r->bits = (int)tt_op_number(call, "position_bits", 0);
+    r->table_bits = (int)tt_op_number(call, "table_bits", 0);
     if (tt_rope_frequencies(call, rope->dims, r->frequency, &attention, error))
         return -1;
     rope->magnitude *= pow(attention, twice);
@@ -84,8 +85,8 @@ static void turn_to(const struct tt_rope *rope, const struct rotation *r, double
 {
     for (int64_t i = 0; i < rope->dims / 2; i++) {
         double angle = position * r->frequency[i] * r->turn, error = r->angle_unit * angle;
-        r->cosine[i] = rope->magnitude * cos(angle);
-        r->sine[i] = rope->magnitude * sin(angle);
+        r->cosine[i] = rope->magnitude * tt_round_bits(cos(angle), r->table_bits);
+        r->sine[i] = rope->magnitude * tt_round_bits(sin(angle), r->table_bits);
         r->angle_variance[i] = fmin(error * error, 1); /* lost angles cannot be lost further */
     }
 }
@@ -202,7 +203,7 @@ const struct tt_op tt_op_rope = {
         "high_freq_factor=4, original_context=8192, beta_fast=32, beta_slow=1, attn_factor=0, magnitude=1, "
         "max_context=8192, truncate=1, long=-1, "
         "position_offset=0, position_scale=1, frequency_scale=1, direction=1, skip=0, twice=0, "
-        "stuck_row=-1, position_bits=0, frequency_bits=0, angle_error=3, table_unit=-1",
+        "stuck_row=-1, position_bits=0, frequency_bits=0, angle_error=3, table_unit=-1, table_bits=0",
     .weight_roles = {"freq_factors", "long_factors"},
     .rowwise = true,
     .forward = forward,

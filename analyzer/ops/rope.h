@@ -14,8 +14,10 @@
  *   weights          freq_factors, long_factors [dims/2]: frequencies are divided by them; by the second ones when
  *                    scaling is longrope and the sequence is longer than original_context
  *   long             -1; 1, 0: the second, the first ones whatever the length
- *   angle_error      c in (c·u·|angle|·partner)²: 3 for a table of frequencies, 45 for theta iterated by
- * products table_unit       unit round-off of a cos/sin table, -1: that of stored values Faults:
+ *   angle_error      c in (c·u·|angle|·partner)²: 3 for a table of frequencies, 45 for theta iterated by products
+ *   table_unit       unit round-off of a cos/sin table, -1: that of stored values
+ *   table_bits       significant bits of cos and sin where the family defines them so (bf16 8), 0: exact
+ * Faults:
  *   position_offset  0 · position_scale 1 · frequency_scale 1 · direction 1 (-1 turns the other way) · skip ·
  * twice · stuck_position   every row takes this position · stuck_row: every row takes the position of this
  * row · position_bits, frequency_bits   significant bits of positions and of frequencies (bf16 8, f16 11), 0:
