@@ -120,20 +120,26 @@ static cJSON *with_bases(cJSON *json, struct tt_error *error)
     return NULL;
 }
 
-/* One entry of "select": {"scheme", "key", "values"}; without values the key's presence counts. */
+static bool has_key(const struct tt_model *model, const char *key)
+{
+    const char *text;
+    double number;
+    return key && (tt_model_string(model, key, &text) || tt_model_number(model, key, &number));
+}
+
+/* One entry of "select": {"scheme", "key", "values", "unless"}; without values the key's presence counts, and where the
+ * key `unless` is there the model is another family's. */
 static bool selects(const cJSON *entry, const struct tt_model *model)
 {
     const char *scheme = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "scheme"));
     const char *key = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "key"));
     const cJSON *values = cJSON_GetObjectItemCaseSensitive(entry, "values");
     const char *have, *value;
-    double number;
-    if (!scheme || !key || strcmp(scheme, tt_model_scheme(model)) != 0)
+    const char *unless = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "unless"));
+    if (!scheme || !key || strcmp(scheme, tt_model_scheme(model)) != 0 || has_key(model, unless))
         return false;
-    if (!tt_model_string(model, key, &have))
-        return !values && tt_model_number(model, key, &number);
-    if (!values)
-        return true;
+    if (!values || !tt_model_string(model, key, &have))
+        return !values && has_key(model, key);
     for (int i = 0; (value = tt_json_string_at(values, i)); i++)
         if (strcmp(value, have) == 0)
             return true;
