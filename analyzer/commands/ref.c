@@ -39,7 +39,7 @@ static void add_pass(struct tt_trace *trace, const int32_t *tokens, int64_t coun
 static int from_tokens(struct tt_context *context, struct tt_analysis *a, const char *text, struct tt_trace *trace)
 {
     int32_t *tokens;
-    int64_t count, chunk = tt_option_integer(context->options, "chunk", 0), steps = tt_option_integer(context->options, "decode", 0);
+    int64_t count, chunk = tt_option_integer(context->options, "chunk", 0);
     if (tt_parse_tokens(text, &tokens, &count, &context->error) || check_vocabulary(context, a, tokens, count)) {
         free(tokens);
         return -1;
@@ -47,12 +47,6 @@ static int from_tokens(struct tt_context *context, struct tt_analysis *a, const 
     for (int64_t at = 0; at < count; at += chunk > 0 ? chunk : count)
         add_pass(trace, tokens + at, chunk > 0 && count - at > chunk ? chunk : chunk > 0 ? count - at : count);
     free(tokens);
-    for (int64_t i = 0; i < steps; i++) {
-        int32_t next;
-        if (tt_reference_next(a->graph, trace, &next, &context->error))
-            return -1;
-        add_pass(trace, &next, 1);
-    }
     return 0;
 }
 
@@ -81,13 +75,13 @@ static int check_output(struct tt_context *context)
     return errno == ENOENT ? 0 : tt_fail(&context->error, TT_ESYSTEM, "%s: %s", context->output, strerror(errno));
 }
 
-static void describe(struct tt_context *context, const struct tt_trace *trace)
+static void describe(struct tt_context *context, const struct tt_trace *trace, int64_t decoded)
 {
-    int64_t tokens = 0;
+    int64_t tokens = decoded, passes = trace->npasses + decoded;
     for (int i = 0; i < trace->npasses; i++)
         tokens += trace->passes[i].inputs.ntokens;
-    tt_note(context, "%d pass%s, %lld tokens in %s; next: tensortap compare CAPTURE %s", trace->npasses,
-            trace->npasses == 1 ? "" : "es", (long long)tokens, context->output, context->output);
+    tt_note(context, "%lld pass%s, %lld tokens in %s; next: tensortap compare CAPTURE %s", (long long)passes,
+            passes == 1 ? "" : "es", (long long)tokens, context->output, context->output);
 }
 
 static int run_ref(struct tt_context *context)
@@ -96,7 +90,8 @@ static int run_ref(struct tt_context *context)
     struct tt_trace *made = NULL;
     const struct tt_trace *inputs = NULL;
     const char *tokens = tt_option_text(context->options, "tokens"), *capture = tt_option_text(context->options, "like");
-    struct tt_reference_options how = {.directory = context->output};
+    struct tt_reference_options how = {.directory = context->output,
+                                       .decode = capture ? 0 : tt_option_integer(context->options, "decode", 0)};
     int failed = check_output(context) || precision_of(context, &how.precision) ? -1 : 0;
     if (!failed && tt_option_text(context->options, "prompt"))
         failed = tt_fail(&context->error, TT_EINPUT, "--prompt: this version has no tokeniser yet; give ids with --tokens");
@@ -123,10 +118,10 @@ static int run_ref(struct tt_context *context)
         cJSON *document = cJSON_CreateObject();
         cJSON_AddStringToObject(document, "schema", "tensortap.reference/1");
         cJSON_AddStringToObject(document, "capture", context->output);
-        cJSON_AddNumberToObject(document, "passes", inputs->npasses);
+        cJSON_AddNumberToObject(document, "passes", inputs->npasses + (double)how.decode);
         failed = tt_emit_json(context, document, 0);
     } else if (!failed) {
-        describe(context, inputs);
+        describe(context, inputs, how.decode);
     }
     tt_trace_free(made);
     tt_analysis_close(&like);

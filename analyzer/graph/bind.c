@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Binding an architecture to a model. Invariants of a finished graph: nodes are in execution order, every input index
- * is smaller than its node's own, every weight's shape agrees with the architecture's.
+ * Binding an architecture to a model: blocks are laid out repetition by repetition. Invariants of a finished graph: nodes
+ * are in execution order, every input index is smaller than its node's own, every weight's shape agrees with the
+ * architecture's.
  */
 #include <math.h>
 #include <stdio.h>
@@ -11,171 +12,9 @@
 #include "graph/architecture.h"
 #include "graph/private.h"
 
-/* ---- names: {layer} and {arch} replaced ---- */
+/* ---- axes, attributes, weights of one node ---- */
 
-static void expand(const struct tt_graph *graph, const char *pattern, int layer, char *out, size_t size)
-{
-    size_t n = 0;
-    while (*pattern && n + 1 < size) {
-        if (strncmp(pattern, "{layer}", 7) == 0) {
-            n += (size_t)snprintf(out + n, size - n, "%d", layer);
-            pattern += 7;
-        } else if (strncmp(pattern, "{arch}", 6) == 0) {
-            n += (size_t)snprintf(out + n, size - n, "%s", graph->arch);
-            pattern += 6;
-        } else {
-            out[n++] = *pattern++;
-        }
-        if (n >= size)
-            n = size - 1;
-    }
-    out[n] = 0;
-}
-
-const struct tt_model_tensor *tt_graph_find_weight(const struct tt_graph *graph, const char *name, int layer)
-{
-    const cJSON *entry = member(member(graph->json, "weights"), name);
-    const cJSON *sources = member(entry, graph->scheme);
-    const cJSON *prefixes = member(member(graph->json, "prefix"), graph->scheme);
-    const char *source, *prefix;
-    for (int i = 0; (source = tt_json_string_at(sources, i)); i++) {
-        char expanded[256], full[320];
-        expand(graph, source, layer, expanded, sizeof expanded);
-        const struct tt_model_tensor *tensor = tt_model_tensor(graph->model, expanded);
-        for (int j = 0; !tensor && (prefix = tt_json_string_at(prefixes, j)); j++) {
-            snprintf(full, sizeof full, "%s%s", prefix, expanded);
-            tensor = tt_model_tensor(graph->model, full);
-        }
-        if (tensor)
-            return tensor;
-    }
-    const char *other = text_of(entry, "else");
-    return other ? tt_graph_find_weight(graph, other, layer) : NULL;
-}
-
-/* ---- config ---- */
-
-static const struct config_entry *find_config(const struct tt_graph *graph, const char *name)
-{
-    for (int i = 0; i < graph->nconfig; i++)
-        if (strcmp(graph->config[i].name, name) == 0)
-            return &graph->config[i];
-    return NULL;
-}
-
-static bool lookup_name(const void *user, const char *name, struct tt_scalar *out)
-{
-    const struct tt_graph_scope *scope = user;
-    for (int i = scope->attributes ? scope->attributes->count - 1 : -1; i >= 0; i--) {
-        const struct tt_attribute_value *item = &scope->attributes->items[i];
-        if (strcmp(item->name, name) == 0) {
-            *out = item->string ? tt_scalar_string(item->string) : tt_scalar_number(item->number);
-            return true;
-        }
-    }
-    const struct config_entry *entry = find_config(scope->graph, name);
-    if (entry)
-        *out = entry->value;
-    return entry != NULL;
-}
-
-static bool has_weight(const void *user, const char *name)
-{
-    const struct tt_graph_scope *scope = user;
-    return tt_graph_find_weight(scope->graph, name, 0) != NULL;
-}
-
-struct tt_scope tt_graph_scope(const struct tt_graph_scope *names)
-{
-    return (struct tt_scope){.lookup = lookup_name, .has = has_weight, .user = names};
-}
-
-static int evaluate(const struct tt_graph *graph, const char *text, struct tt_scalar *out, struct tt_error *error)
-{
-    struct tt_graph_scope names = {.graph = graph};
-    struct tt_scope scope = tt_graph_scope(&names);
-    return tt_expression(text, &scope, out, error);
-}
-
-/* A metadata key of the model; arrays (per-layer head counts) give their first element. */
-static bool metadata(const struct tt_graph *graph, const char *key, struct tt_scalar *out)
-{
-    char expanded[256];
-    const char *string;
-    expand(graph, key, 0, expanded, sizeof expanded);
-    if (tt_model_number(graph->model, expanded, &out->number) ||
-        tt_model_array_number(graph->model, expanded, 0, &out->number)) {
-        out->is_string = false;
-        return true;
-    }
-    if (!tt_model_string(graph->model, expanded, &string))
-        return false;
-    *out = tt_scalar_string(string);
-    return true;
-}
-
-static void map_value(const cJSON *entry, struct tt_scalar *value)
-{
-    const char *mapped = value->is_string ? text_of(member(entry, "map"), value->text) : NULL;
-    if (mapped)
-        *value = tt_scalar_string(mapped);
-}
-
-/* Order: fixed by the scheme, metadata, rows of a weight, default. */
-static int config_value(const struct tt_graph *graph, const cJSON *entry, struct tt_scalar *out,
-                        struct tt_error *error)
-{
-    char is[32];
-    const char *key, *text;
-    snprintf(is, sizeof is, "%s_is", graph->scheme);
-    if ((text = text_of(entry, is)))
-        return evaluate(graph, text, out, error);
-    for (int i = 0; (key = tt_json_string_at(member(entry, graph->scheme), i)); i++) {
-        if (metadata(graph, key, out)) {
-            map_value(entry, out);
-            return 0;
-        }
-    }
-    if ((text = text_of(entry, "rows_of"))) {
-        const struct tt_model_tensor *tensor = tt_graph_find_weight(graph, text, 0);
-        if (tensor) {
-            *out = tt_scalar_number((double)tensor->shape[0]);
-            return 0;
-        }
-        return tt_fail(error, TT_EINPUT, "%s: tensor %s is missing; is this a complete model?",
-                       tt_model_path(graph->model), tt_json_string_at(member(member(member(graph->json, "weights"), text), graph->scheme), 0));
-    }
-    if ((text = text_of(entry, "default")))
-        return evaluate(graph, text, out, error);
-    key = tt_json_string_at(member(entry, graph->scheme), 0);
-    return tt_fail(error, TT_EINPUT, "%s: metadata has no '%s', which family %s needs",
-                   tt_model_path(graph->model), key ? key : entry->string, graph->family);
-}
-
-static int read_config(struct tt_graph *graph, struct tt_error *error)
-{
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, member(graph->json, "config"))
-    {
-        if (graph->nconfig == MAX_CONFIG)
-            return tt_fail(error, TT_EINPUT, "architecture %s: more than %d config entries", graph->family, MAX_CONFIG);
-        struct config_entry *slot = &graph->config[graph->nconfig];
-        slot->name = entry->string;
-        if (config_value(graph, entry, &slot->value, error))
-            return -1;
-        graph->nconfig++;
-    }
-    double layers = 0;
-    if (!tt_graph_config(graph, "layers", &layers) || !(layers >= 1 && layers <= MAX_LAYERS))
-        return tt_fail(error, TT_EINPUT, "%s: %g layers; between 1 and %d were expected",
-                       tt_model_path(graph->model), layers, MAX_LAYERS);
-    graph->nlayers = (int)layers;
-    return 0;
-}
-
-/* ---- nodes ---- */
-
-static int axis_extent(const struct tt_graph *graph, const char *axis, int64_t *out, struct tt_error *error)
+static int axis_extent(const struct tt_graph *graph, const char *axis, int layer, int64_t *out, struct tt_error *error)
 {
     static const struct {
         const char *name;
@@ -191,7 +30,7 @@ static int axis_extent(const struct tt_graph *graph, const char *axis, int64_t *
     const char *text = text_of(member(graph->json, "axes"), axis);
     if (!text)
         return tt_fail(error, TT_EINPUT, "architecture %s: axis '%s' is not declared", graph->family, axis);
-    if (evaluate(graph, text, &value, error))
+    if (tt_graph_evaluate(graph, text, layer, &value, error))
         return -1;
     if (!(value.number >= 1 && value.number <= 1e9) || value.number != floor(value.number))
         return tt_fail(error, TT_EINPUT, "%s: axis %s = %s is %g, not a whole number above 0",
@@ -208,7 +47,7 @@ static int bind_axes(const struct tt_graph *graph, const cJSON *json, struct tt_
         if (i == TT_VALUE_RANK)
             return tt_fail(error, TT_EINPUT, "architecture %s: %s has more than %d axes", graph->family,
                            node->component, TT_VALUE_RANK);
-        if (axis_extent(graph, axis, &node->axes[i], error))
+        if (axis_extent(graph, axis, node->layer, &node->axes[i], error))
             return -1;
         node->rank = i + 1;
     }
@@ -253,14 +92,14 @@ static const char *weight_name(struct tt_graph *graph, const cJSON *json, const 
     return member(member(graph->json, "weights"), name) ? tt_graph_intern(graph, name) : NULL;
 }
 
-static int check_weight_shape(const struct tt_graph *graph, const char *name, const struct tt_model_tensor *tensor,
-                              struct tt_error *error)
+static int check_weight_shape(const struct tt_graph *graph, const char *name, int layer,
+                              const struct tt_model_tensor *tensor, struct tt_error *error)
 {
     const cJSON *shape = member(member(member(graph->json, "weights"), name), "shape");
     const char *text;
     for (int i = 0; (text = tt_json_string_at(shape, i)); i++) {
         struct tt_scalar extent;
-        if (evaluate(graph, text, &extent, error))
+        if (tt_graph_evaluate(graph, text, layer, &extent, error))
             return -1;
         if (i >= tensor->rank || (double)tensor->shape[i] != extent.number)
             return tt_fail(error, TT_EINPUT, "%s: tensor %s has axis %d of length %lld, but %s = %g by the metadata",
@@ -270,22 +109,31 @@ static int check_weight_shape(const struct tt_graph *graph, const char *name, co
     return 0;
 }
 
+static int missing_weight(const struct tt_graph *graph, const cJSON *entry, const char *name, int layer,
+                          struct tt_error *error)
+{
+    char source[256];
+    const cJSON *sources = member(entry, graph->scheme);
+    const cJSON *first = cJSON_IsArray(sources) ? cJSON_GetArrayItem(sources, 0) : sources;
+    const char *pattern = cJSON_IsObject(first) ? text_of(first, "tensor") : cJSON_GetStringValue(first);
+    tt_graph_expand(graph, pattern ? pattern : name, layer, source, sizeof source);
+    return tt_fail(error, TT_EINPUT, "%s: tensor %s is missing; is this a complete %s model?",
+                   tt_model_path(graph->model), source, graph->family);
+}
+
 static int bind_weights(struct tt_graph *graph, const cJSON *json, struct tt_node *node, struct tt_error *error)
 {
     for (int i = 0; node->op && i < TT_OP_MAX_WEIGHTS && node->op->weight_roles[i]; i++) {
         const char *name = weight_name(graph, json, node, node->op->weight_roles[i]);
+        const struct tt_model_tensor *tensor;
         if (!name)
             continue;
-        const struct tt_model_tensor *tensor = tt_graph_find_weight(graph, name, node->layer);
+        if (tt_graph_bind_weight(graph, name, node->layer, &tensor, error))
+            return -1;
         const cJSON *entry = member(member(graph->json, "weights"), name);
-        if (!tensor && !cJSON_IsTrue(member(entry, "optional"))) {
-            char source[256];
-            const char *pattern = tt_json_string_at(member(entry, graph->scheme), 0);
-            expand(graph, pattern ? pattern : name, node->layer, source, sizeof source);
-            return tt_fail(error, TT_EINPUT, "%s: tensor %s is missing; is this a complete %s model?",
-                           tt_model_path(graph->model), source, graph->family);
-        }
-        if (tensor && check_weight_shape(graph, name, tensor, error))
+        if (!tensor && !cJSON_IsTrue(member(entry, "optional")) && !text_of(entry, "when"))
+            return missing_weight(graph, entry, name, node->layer, error);
+        if (tensor && check_weight_shape(graph, name, node->layer, tensor, error))
             return -1;
         node->weight[i] = tensor;
         node->weight_name[i] = tensor ? name : NULL;
@@ -293,33 +141,104 @@ static int bind_weights(struct tt_graph *graph, const cJSON *json, struct tt_nod
     return 0;
 }
 
-/* A value's name as seen from `layer`; nodes after the block see the last layer's. */
-static int resolve(const struct tt_graph *graph, const char *name, int layer)
+/* ---- which value does a name mean ---- */
+
+/* The latest node of that component in this repetition; -1: none. */
+static int find_in(const struct tt_graph *graph, const char *component, int layer, int iteration)
 {
-    for (int i = 0; i < graph->ncarries; i++) {
-        const struct carry *carry = &graph->carries[i];
-        if (strcmp(carry->name, name) != 0)
-            continue;
-        if (layer == 0)
-            return tt_graph_find(graph, carry->init, -1);
-        return tt_graph_find(graph, carry->next, layer < 0 ? graph->nlayers - 1 : layer - 1);
+    for (int i = graph->nnodes - 1; i >= 0; i--) {
+        const struct tt_node *node = &graph->nodes[i];
+        if (node->layer == layer && node->iteration == iteration && strcmp(node->component, component) == 0)
+            return i;
     }
-    int index = tt_graph_find(graph, name, layer);
-    if (index < 0)
-        index = tt_graph_find(graph, name, -1);
-    return index < 0 && layer < 0 ? tt_graph_find(graph, name, graph->nlayers - 1) : index;
+    return -1;
+}
+
+static int find_latest(const struct tt_graph *graph, const char *component)
+{
+    for (int i = graph->nnodes - 1; i >= 0; i--)
+        if (strcmp(graph->nodes[i].component, component) == 0)
+            return i;
+    return -1;
+}
+
+static const char *with_stack(const char *stack, const char *name, char *out, size_t size)
+{
+    if (!*stack)
+        return name;
+    snprintf(out, size, "%s.%s", stack, name);
+    return out;
+}
+
+static const struct carry *find_carry(const struct tt_graph *graph, const char *name)
+{
+    for (int i = graph->ncarries - 1; i >= 0; i--)
+        if (strcmp(graph->carries[i].name, name) == 0)
+            return &graph->carries[i];
+    return NULL;
+}
+
+/* From the innermost block outwards; behind all blocks a name of a block means its last repetition's. */
+static int resolve_name(const struct tt_graph *graph, const char *name, const struct place *place)
+{
+    char full[320];
+    const struct carry *carry = find_carry(graph, name);
+    if (carry)
+        return carry->current;
+    for (const struct place *p = place; p; p = p->outer) {
+        int index = find_in(graph, with_stack(p->stack, name, full, sizeof full), p->layer, p->iteration);
+        if (index >= 0)
+            return index;
+        if (p->layer < 0 && p == place)
+            return find_latest(graph, name);
+        if (strchr(name, '.') && (index = find_in(graph, name, p->layer, p->iteration)) >= 0)
+            return index;
+    }
+    return -1;
+}
+
+/* "name@expression": the node of that layer. */
+static int resolve_layer(const struct tt_graph *graph, const char *text, const char *at, const struct place *place)
+{
+    char name[128], full[320];
+    struct tt_scalar layer;
+    snprintf(name, sizeof name, "%.*s", (int)(at - text), text);
+    if (tt_graph_evaluate(graph, at + 1, place->layer, &layer, NULL) || layer.is_string)
+        return -1;
+    return find_in(graph, with_stack(place->stack, name, full, sizeof full), (int)layer.number, place->iteration);
+}
+
+/* One input: "a|b": the first that exists. */
+static int resolve(const struct tt_graph *graph, const char *text, const struct place *place)
+{
+    char one[256];
+    int index = -1;
+    while (index < 0 && *text) {
+        size_t length = strcspn(text, "|");
+        snprintf(one, sizeof one, "%.*s", (int)(length < sizeof one ? length : sizeof one - 1), text);
+        const char *at = strchr(one, '@');
+        index = at ? resolve_layer(graph, one, at, place) : resolve_name(graph, one, place);
+        text += length + (text[length] == '|');
+    }
+    return index;
 }
 
 int tt_graph_resolve(const struct tt_graph *graph, const char *name, int layer)
 {
-    return resolve(graph, name, layer);
+    const struct carry *carry = find_carry(graph, name);
+    if (carry && layer >= 0 && layer < carry->nat)
+        return carry->at[layer];
+    struct place ends = {.stack = "", .layer = -1, .iteration = -1};
+    struct place here = {.outer = &ends, .stack = "", .layer = layer, .iteration = -1};
+    return resolve(graph, name, layer < 0 ? &ends : &here);
 }
 
-static int bind_inputs(struct tt_graph *graph, const cJSON *json, struct tt_node *node, struct tt_error *error)
+static int bind_inputs(struct tt_graph *graph, const cJSON *json, const struct place *place, struct tt_node *node,
+                       struct tt_error *error)
 {
     const char *name;
     for (int i = 0; (name = tt_json_string_at(member(json, "in"), i)); i++) {
-        int index = i < TT_OP_MAX_INPUTS ? resolve(graph, name, node->layer) : -1;
+        int index = i < TT_OP_MAX_INPUTS ? resolve(graph, name, place) : -1;
         if (index < 0)
             return tt_fail(error, TT_EINPUT, "architecture %s: input '%s' of %s is not computed before it",
                            graph->family, name, node->component);
@@ -329,20 +248,17 @@ static int bind_inputs(struct tt_graph *graph, const cJSON *json, struct tt_node
     return 0;
 }
 
-static bool wanted(const struct tt_graph *graph, const cJSON *json, int layer, int *failed, struct tt_error *error)
+/* ---- nodes ---- */
+
+static int wanted(const struct tt_graph *graph, const cJSON *json, const struct place *place, struct tt_error *error)
 {
     const char *when = text_of(json, "when");
     struct tt_scalar value;
+    struct tt_layer_scope scope;
     if (!when)
-        return true;
-    struct tt_attributes at = {.count = 1, .items = {{.name = "layer", .number = layer}}};
-    struct tt_graph_scope names = {.graph = graph, .attributes = &at};
-    struct tt_scope scope = tt_graph_scope(&names);
-    if (tt_expression(when, &scope, &value, error)) {
-        *failed = -1;
-        return false;
-    }
-    return value.number != 0;
+        return 1;
+    tt_layer_scope_open(&scope, graph, place->layer, place->iteration);
+    return tt_expression(when, &scope.scope, &value, error) ? -1 : value.number != 0;
 }
 
 static void append(struct tt_graph *graph, const struct tt_node *node)
@@ -378,112 +294,198 @@ static void split_bias(struct tt_graph *graph, struct tt_node *node)
     node->in[0] = graph->nnodes - 1;
 }
 
-static int add_node(struct tt_graph *graph, const cJSON *json, int layer, struct tt_error *error)
+static const char *stacked_name(struct tt_graph *graph, const struct place *place, const char *name)
 {
-    int failed = 0;
+    char full[320];
+    return tt_graph_intern(graph, with_stack(place->stack, name, full, sizeof full));
+}
+
+/* A node without a path is the output of the module that holds its first weight, if that is a tensor of its own:
+ * "….q_proj.weight" belongs to "….q_proj". */
+static bool module_of_weight(struct tt_graph *graph, const cJSON *json, const struct tt_node *node, char *out, size_t size)
+{
+    static const char suffix[] = ".weight";
+    const char *role = node->op ? node->op->weight_roles[0] : NULL;
+    const char *name = role ? weight_name(graph, json, node, role) : NULL;
+    const char *source = name ? tt_json_string_at(member(member(member(graph->json, "weights"), name), "hf"), 0) : NULL;
+    size_t n = source ? strlen(source) : 0, m = strlen(suffix);
+    if (n <= m || n - m >= size || strcmp(source + n - m, suffix) != 0)
+        return false;
+    snprintf(out, size, "%.*s", (int)(n - m), source);
+    return true;
+}
+
+static int describe_node(struct tt_graph *graph, const cJSON *json, const struct place *place, struct tt_node *node,
+                         struct tt_error *error)
+{
     const char *name = text_of(json, "name"), *op = text_of(json, "op"), *hf = text_of(json, "hf");
+    const char *blame = text_of(json, "reports_as");
+    char path[256], module[256];
     if (!name)
         return tt_fail(error, TT_EINPUT, "architecture %s: a node has no name", graph->family);
-    if (!wanted(graph, json, layer, &failed, error))
-        return failed;
-    const char *blame = text_of(json, "reports_as");
-    struct tt_node node = {
-        .component = tt_graph_intern(graph, name), .blame = tt_graph_intern(graph, blame ? blame : name), .layer = layer};
-    node.op = op ? tt_op_find(op) : NULL;
-    node.state = cJSON_IsTrue(member(json, "state"));
-    node.internal = cJSON_IsTrue(member(json, "internal"));
-    node.optional_end = cJSON_IsTrue(member(json, "optional_end"));
-    if (!node.op && !node.state)
+    *node = (struct tt_node){.component = stacked_name(graph, place, name),
+                             .blame = stacked_name(graph, place, blame ? blame : name),
+                             .stack = place->stack,
+                             .layer = place->layer,
+                             .iteration = place->iteration,
+                             .op = op ? tt_op_find(op) : NULL,
+                             .state = cJSON_IsTrue(member(json, "state")),
+                             .once = cJSON_IsTrue(member(json, "once")),
+                             .internal = cJSON_IsTrue(member(json, "internal")),
+                             .optional_end = cJSON_IsTrue(member(json, "optional_end"))};
+    if (!node->op && !node->state)
         return tt_fail(error, TT_EINPUT, "architecture %s: %s has no or an unknown op '%s'", graph->family, name,
                        op ? op : "");
-    if (hf) {
-        char path[256];
-        expand(graph, hf, layer, path, sizeof path);
-        node.hf = tt_graph_intern(graph, path);
+    if (!hf && module_of_weight(graph, json, node, module, sizeof module))
+        hf = module;
+    if (hf && *hf) {
+        tt_graph_expand(graph, hf, place->layer, path, sizeof path);
+        node->hf = tt_graph_intern(graph, path);
     }
-    if (layer >= 0)
-        tt_attributes_set_number(&node.attributes, "layer", layer);
-    if (bind_axes(graph, json, &node, error) || bind_attributes(graph, json, &node, error) ||
-        bind_weights(graph, json, &node, error) || bind_inputs(graph, json, &node, error))
+    if (place->layer >= 0)
+        tt_attributes_set_number(&node->attributes, "layer", place->layer);
+    if (place->iteration >= 0)
+        tt_attributes_set_number(&node->attributes, "iteration", place->iteration);
+    return 0;
+}
+
+static int add_node(struct tt_graph *graph, const cJSON *json, const struct place *place, struct tt_error *error)
+{
+    struct tt_node node;
+    int needed = wanted(graph, json, place, error);
+    if (needed <= 0)
+        return needed;
+    if (describe_node(graph, json, place, &node, error) || bind_axes(graph, json, &node, error) ||
+        bind_attributes(graph, json, &node, error) || bind_weights(graph, json, &node, error) ||
+        bind_inputs(graph, json, place, &node, error))
         return -1;
     split_bias(graph, &node);
     append(graph, &node);
     return 0;
 }
 
-static int add_carries(struct tt_graph *graph, const cJSON *json, struct tt_error *error)
+/* ---- blocks ---- */
+
+static int add_items(struct tt_graph *graph, const cJSON *list, const struct place *place, struct tt_error *error);
+
+static int open_carries(struct tt_graph *graph, const cJSON *block, const struct place *outer, int repetitions,
+                        struct tt_error *error)
 {
     const cJSON *item;
-    cJSON_ArrayForEach(item, member(json, "carry"))
+    cJSON_ArrayForEach(item, member(block, "carry"))
     {
-        if (graph->ncarries == MAX_CARRIES)
-            return tt_fail(error, TT_EINPUT, "architecture %s: too many carried values", graph->family);
-        graph->carries[graph->ncarries++] =
-            (struct carry){item->string, tt_json_string_at(item, 0), tt_json_string_at(item, 1)};
+        const char *init = tt_json_string_at(item, 0);
+        struct carry carry = {.name = item->string, .current = init ? resolve(graph, init, outer) : -1, .nat = repetitions};
+        if (carry.current < 0)
+            return tt_fail(error, TT_EINPUT, "architecture %s: '%s', with which carried value '%s' begins, is not computed "
+                                             "before its block", graph->family, init ? init : "", item->string);
+        carry.at = tt_alloc_array((size_t)repetitions + 1, sizeof *carry.at);
+        graph->carries = tt_grow(graph->carries, (size_t)graph->ncarries + 1, sizeof *graph->carries);
+        graph->carries[graph->ncarries++] = carry;
     }
     return 0;
 }
 
-static int add_block(struct tt_graph *graph, const cJSON *block, struct tt_error *error)
+static void note_carries(struct tt_graph *graph, int first, int count, int repetition)
+{
+    for (int i = first; i < first + count; i++)
+        graph->carries[i].at[repetition] = graph->carries[i].current;
+}
+
+/* What the repetition just laid out hands on. */
+static int turn_carries(struct tt_graph *graph, const cJSON *block, const struct place *place, int first,
+                        struct tt_error *error)
+{
+    const cJSON *item;
+    int i = first;
+    cJSON_ArrayForEach(item, member(block, "carry"))
+    {
+        const char *next = tt_json_string_at(item, 1);
+        int index = next ? resolve(graph, next, place) : -1;
+        if (index < 0)
+            return tt_fail(error, TT_EINPUT, "architecture %s: carried value '%s' goes on as '%s', which its block does not "
+                                             "compute", graph->family, item->string, next ? next : "");
+        graph->carries[i++].current = index;
+    }
+    return 0;
+}
+
+/* How often, and how the repetitions are numbered: as layers, or as iterations of one layer. */
+static int block_places(struct tt_graph *graph, const cJSON *block, const struct place *outer, int64_t *times,
+                        struct place *place, struct tt_error *error)
+{
+    const char *stack = text_of(block, "stack"), *index = text_of(block, "index");
+    int64_t layer = 0;
+    *place = (struct place){.outer = outer, .stack = stack ? tt_graph_intern(graph, stack) : outer->stack,
+                            .layer = outer->layer, .iteration = outer->iteration};
+    if (tt_graph_whole(graph, member(block, "repeat"), outer->layer, 0, times, error))
+        return -1;
+    if (*times > MAX_LAYERS)
+        return tt_fail(error, TT_EINPUT, "%s: a block is repeated %lld times; at most %d are expected",
+                       tt_model_path(graph->model), (long long)*times, MAX_LAYERS);
+    if (index && strcmp(index, "iteration") != 0)
+        return tt_fail(error, TT_EINPUT, "architecture %s: a block's index is 'iteration' or nothing", graph->family);
+    if (member(block, "layer") && tt_graph_whole(graph, member(block, "layer"), outer->layer, 0, &layer, error))
+        return -1;
+    if (member(block, "layer"))
+        place->layer = (int)layer;
+    return index ? 1 : 0;
+}
+
+static int add_block(struct tt_graph *graph, const cJSON *block, const struct place *outer, struct tt_error *error)
+{
+    struct place place;
+    int64_t times;
+    int needed = wanted(graph, block, outer, error);
+    if (needed <= 0)
+        return needed;
+    int iterates = block_places(graph, block, outer, &times, &place, error), first = graph->ncarries;
+    int base = member(block, "layer") ? place.layer : 0;
+    if (iterates < 0 || open_carries(graph, block, outer, (int)times, error))
+        return -1;
+    int ncarried = graph->ncarries - first;
+    for (int i = 0; i < (int)times; i++) {
+        if (iterates)
+            place.iteration = i;
+        else
+            place.layer = base + i;
+        note_carries(graph, first, ncarried, i);
+        if (add_items(graph, member(block, "nodes"), &place, error) || turn_carries(graph, block, &place, first, error))
+            return -1;
+    }
+    return 0;
+}
+
+static int add_items(struct tt_graph *graph, const cJSON *list, const struct place *place, struct tt_error *error)
 {
     const cJSON *json;
-    if (add_carries(graph, block, error))
-        return -1;
-    for (int layer = 0; layer < graph->nlayers; layer++)
-        cJSON_ArrayForEach(json, member(block, "nodes")) if (add_node(graph, json, layer, error)) return -1;
-    return 0;
-}
-
-/* ---- rewrites ---- */
-
-static int add_rewrite_set(struct tt_graph *graph, struct tt_rewrite *rewrite, const cJSON *json,
-                           struct tt_error *error)
-{
-    struct tt_rewrite_set *set = &rewrite->sets[rewrite->nsets];
-    if (rewrite->nsets == (int)(sizeof rewrite->sets / sizeof *rewrite->sets) || !text_of(json, "node"))
-        return tt_fail(error, TT_EINPUT, "architecture %s: rewrite %s is malformed", graph->family, rewrite->cause);
-    *set = (struct tt_rewrite_set){.component = text_of(json, "node"), .nin = -1, .as = text_of(json, "as"),
-                                   .attributes = text_of(json, "attributes")};
-    for (int i = 0; i < TT_OP_MAX_INPUTS && tt_json_string_at(member(json, "in"), i); i++) {
-        set->in[i] = tt_json_string_at(member(json, "in"), i);
-        set->nin = i + 1;
-    }
-    rewrite->nsets++;
-    return 0;
-}
-
-static int add_rewrites(struct tt_graph *graph, struct tt_error *error)
-{
-    const cJSON *json, *item;
-    cJSON_ArrayForEach(json, member(graph->json, "rewrites"))
+    cJSON_ArrayForEach(json, list)
     {
-        struct tt_rewrite *rewrite = &graph->rewrites[graph->nrewrites];
-        if (graph->nrewrites == MAX_REWRITES || !text_of(json, "cause") || !text_of(json, "at"))
-            return tt_fail(error, TT_EINPUT, "architecture %s: rewrite %d is malformed", graph->family,
-                           graph->nrewrites);
-        *rewrite = (struct tt_rewrite){.cause = text_of(json, "cause"), .at = text_of(json, "at"),
-                                       .found = text_of(json, "found")};
-        cJSON_ArrayForEach(item, member(json, "set")) if (add_rewrite_set(graph, rewrite, item, error)) return -1;
-        graph->nrewrites++;
+        int failed = member(json, "repeat") ? add_block(graph, json, place, error) : add_node(graph, json, place, error);
+        if (failed)
+            return -1;
     }
     return 0;
+}
+
+/* Values of the first pass that later passes still read. */
+static void mark_kept(struct tt_graph *graph)
+{
+    for (int i = 0; i < graph->nnodes; i++)
+        for (int j = 0; j < graph->nodes[i].nin && !graph->nodes[i].once; j++)
+            graph->nodes[graph->nodes[i].in[j]].kept = graph->nodes[graph->nodes[i].in[j]].once;
 }
 
 int tt_graph_bind(struct tt_graph *graph, struct tt_error *error)
 {
-    const cJSON *json;
     const char *arch = "";
+    struct place ends = {.stack = "", .layer = -1, .iteration = -1};
     graph->scheme = tt_model_scheme(graph->model);
     tt_model_string(graph->model, "general.architecture", &arch);
     graph->arch = arch;
     graph->family = text_of(graph->json, "family");
-    if (read_config(graph, error))
+    if (tt_graph_read_config(graph, error) || add_items(graph, member(graph->json, "graph"), &ends, error))
         return -1;
-    cJSON_ArrayForEach(json, member(graph->json, "graph"))
-    {
-        int failed = member(json, "repeat") ? add_block(graph, json, error) : add_node(graph, json, -1, error);
-        if (failed)
-            return -1;
-    }
-    return add_rewrites(graph, error);
+    mark_kept(graph);
+    return tt_graph_add_rewrites(graph, error);
 }

@@ -70,26 +70,14 @@ static double round_bf16(double value)
     return bits.f;
 }
 
-static double floor_of(double value)
-{
-    return floor(value);
-}
-static double sqrt_of(double value)
-{
-    return sqrt(value);
-}
-static double abs_of(double value)
-{
-    return fabs(value);
-}
 
 static const struct {
     const char *name;
     double (*one)(double);
     double (*two)(double, double);
 } functions[] = {
-    {"sqrt", sqrt_of, NULL}, {"floor", floor_of, NULL}, {"abs", abs_of, NULL}, {"round_bf16", round_bf16, NULL},
-    {"min", NULL, fmin},     {"max", NULL, fmax},
+    {"sqrt", sqrt, NULL}, {"floor", floor, NULL}, {"ceil", ceil, NULL}, {"abs", fabs, NULL}, {"log", log, NULL},
+    {"exp", exp, NULL},   {"min", NULL, fmin},    {"max", NULL, fmax},  {"round_bf16", round_bf16, NULL},
 };
 
 static struct tt_scalar conditional(struct parser *p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Expressions in architecture files and variants: numbers, 'strings', identifiers, + - * / % **, comparisons,
- * && || !, c ? a : b, parentheses, and sqrt min max floor abs round_bf16 has.
+ * && || !, c ? a : b, parentheses, and sqrt log exp min max floor ceil abs round_bf16 has.
  */
 #ifndef TT_GRAPH_EXPRESSION_H
 #define TT_GRAPH_EXPRESSION_H

@@ -20,9 +20,13 @@
 struct tt_node {
     const char *component; /* canonical name, "attn.q_proj"; interned in the graph */
     const char *blame;     /* component to which a fault here belongs; differs for internal nodes */
+    const char *stack;     /* "": the main one; "enc": component names begin with "enc." */
     int layer;             /* -1 outside the repeated block */
+    int iteration;         /* of a loop, -1 outside */
     const struct tt_op *op; /* NULL for state nodes */
     bool state;            /* KV cache: rows of earlier passes, then those of in[0] */
+    bool once;             /* evaluated in a sequence's first pass only, later passes see the same value */
+    bool kept;             /* such a value that later passes read */
     bool internal;         /* no canonical component: never reported on its own */
     bool optional_end;     /* not needed for `match` (pooler) */
     int nin;
@@ -55,6 +59,14 @@ struct tt_graph;
 /* Finds the architecture file that selects this model and binds it. NULL with one line in *error. The model must
  * outlive the graph. */
 struct tt_graph *tt_graph_new(const struct tt_model *model, struct tt_error *error);
+/* The same for a model of which there is no more than its configuration (weights have shapes, no values), or with numbers
+ * of it replaced. */
+struct tt_graph_options {
+    bool bare;               /* tensors may be absent */
+    const char *const *sets; /* "name=value" by config name or metadata key, NULL at the end; may be NULL */
+};
+struct tt_graph *tt_graph_new_with(const struct tt_model *model, const struct tt_graph_options *options,
+                                   struct tt_error *error);
 void tt_graph_free(struct tt_graph *graph);
 
 const char *tt_graph_family(const struct tt_graph *graph);
@@ -62,11 +74,24 @@ const struct tt_model *tt_graph_model(const struct tt_graph *graph);
 int tt_graph_nlayers(const struct tt_graph *graph);
 int tt_graph_nnodes(const struct tt_graph *graph);
 const struct tt_node *tt_graph_node(const struct tt_graph *graph, int index);
-int tt_graph_find(const struct tt_graph *graph, const char *component, int layer); /* -1: none */
+int tt_graph_find(const struct tt_graph *graph, const char *component, int layer); /* -1: none; of a loop the first */
+int tt_graph_find_at(const struct tt_graph *graph, const char *component, int layer, int iteration);
 /* Node of `name` as a node of `layer` would refer to it (same layer, carried value, model's ends). */
 int tt_graph_resolve(const struct tt_graph *graph, const char *name, int layer);
 
-bool tt_graph_config(const struct tt_graph *graph, const char *name, double *out);
+bool tt_graph_config(const struct tt_graph *graph, const char *name, double *out); /* a number; of per-layer entries layer 0's */
+/* Config entries in the order of the architecture file. */
+struct tt_graph_config_entry {
+    const char *name;
+    const struct tt_scalar *values; /* [nvalues]; one for all layers, or one a layer */
+    int nvalues;
+    const char *source;             /* "num_hidden_layers", "default", "set", … */
+};
+int tt_graph_nconfig(const struct tt_graph *graph);
+struct tt_graph_config_entry tt_graph_config_at(const struct tt_graph *graph, int index);
+/* Canonical weights that the family declares for layer (-1: the model's ends, and those of layer 0 count too): the tensor
+ * that serves `name` there, NULL: none (optional, or not of this layer). */
+const struct tt_model_tensor *tt_graph_weight_tensor(struct tt_graph *graph, const char *name, int layer);
 /* Config names, for expressions; attributes of `node` first when node >= 0. */
 struct tt_graph_scope {
     const struct tt_graph *graph;
@@ -80,9 +105,13 @@ const char *tt_graph_intern(struct tt_graph *graph, const char *text);
 int tt_graph_nrewrites(const struct tt_graph *graph);
 const struct tt_rewrite *tt_graph_rewrite(const struct tt_graph *graph, int index);
 
-/* The weight as f64, cached; NULL with *error when it has no decoder. Valid until tt_graph_release_weights. */
+/* The weight as f64; NULL with *error when it has no decoder. Valid until tt_graph_release_weights or until many others
+ * were asked for: those used latest are kept, up to a budget. */
 const struct tt_value *tt_graph_weight(struct tt_graph *graph, const struct tt_model_tensor *tensor,
                                        struct tt_error *error);
+/* A part of it, row-major, into `out`: for weights that are too large to be held. */
+int tt_graph_read_weight(const struct tt_graph *graph, const struct tt_model_tensor *tensor, uint64_t first, uint64_t count,
+                         double *out, struct tt_error *error);
 /* From now on weights are rounded to this round-off (0: not), as an engine does that loads them into a narrower type. */
 void tt_graph_round_weights(struct tt_graph *graph, double unit);
 void tt_graph_release_weights(struct tt_graph *graph);

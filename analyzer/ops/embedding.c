@@ -8,6 +8,7 @@
  *   shift       token t takes the row of token t - shift (a fault), 0
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ops/support.h"
@@ -60,15 +61,22 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     }
     double scale = tt_op_number(call, "scale", 1);
     int64_t width = table->shape[1], ntokens = call->pass->ntokens;
+    double *buffer = tt_alloc_array((size_t)width, sizeof *buffer);
+    int failed = 0;
     *out = tt_value_new(2, (int64_t[]){ntokens, width});
     double *var = tt_value_need_var(out);
-    for (int64_t t = 0; t < ntokens; t++) {
-        int64_t row = row_of(call, t);
-        for (int64_t i = 0; i < width; i++) {
-            out->v[t * width + i] = scale * table->v[row * width + i];
-            var[t * width + i] = scale * scale * tt_input_variance(table, row * width + i);
+    for (int64_t t = 0; t < ntokens && !failed; t++) {
+        uint64_t first = (uint64_t)(row_of(call, t) * width);
+        const double *row = tt_op_weight_rows(call, 0, first, (uint64_t)width, buffer, error);
+        failed = row ? 0 : -1;
+        for (int64_t i = 0; i < width && row; i++) {
+            out->v[t * width + i] = scale * row[i];
+            var[t * width + i] = table->v ? scale * scale * tt_input_variance(table, (int64_t)first + i) : 0;
         }
     }
+    free(buffer);
+    if (failed)
+        return -1;
     tt_add_store_variance(call, out);
     tt_clear_nonfinite(out);
     return 0;
@@ -90,6 +98,7 @@ const struct tt_op tt_op_embedding = {
     .name = "embedding",
     .defaults = "index='token', scale=1, row_offset=0, row_stuck=-1, shift=0",
     .weight_roles = {"table"},
+    .streams = 1,
     .forward = forward,
     .variants = variants,
     .recover = tt_embedding_recover,

@@ -52,6 +52,8 @@ static int check_layout(struct tt_linear *l, struct tt_error *error)
                        (long long)l->outputs, (long long)l->block, (long long)l->inner);
     if (l->ld <= 0)
         l->ld = l->inputs;
+    if (!l->weight && (l->transpose || l->base || l->ld != l->inputs || l->block || l->swap_count))
+        return tt_fail(error, TT_EINPUT, "linear: a weight read in parts can only be multiplied as it is");
     if (l->truncate <= 0 || l->truncate > l->inputs)
         l->truncate = l->inputs;
     l->plain = !l->transpose && !l->zero && l->truncate == l->inputs && l->ld == l->inputs && !l->base &&
@@ -136,22 +138,33 @@ static void multiply(const struct tt_linear *l, const double *x, const double *w
                 (int)l->inputs, weight, (int)l->inputs, beta, y, (int)l->outputs);
 }
 
-static void multiply_block(const struct tt_linear *l, const struct scratch *s, int64_t first, int64_t columns,
-                           struct tt_value *out)
+/* Weights of output rows from `first` on, as the attributes want them; NULL: a stream failed. */
+static const double *block_of(const struct tt_linear *l, const struct scratch *s, int64_t first, int64_t columns,
+                              struct tt_error *error)
 {
-    const double *weight = l->weight + first * l->inputs;
-    if (!l->plain) {
-        tt_linear_rows(l, l->weight, first, columns, s->weight);
-        weight = s->weight;
-    }
+    if (l->plain)
+        return tt_op_weight_rows(l->call, 0, (uint64_t)(first * l->inputs), (uint64_t)(columns * l->inputs), s->weight, error);
+    tt_linear_rows(l, l->weight, first, columns, s->weight);
+    return s->weight;
+}
+
+static int multiply_block(const struct tt_linear *l, const struct scratch *s, int64_t first, int64_t columns,
+                          struct tt_value *out, struct tt_error *error)
+{
+    const double *weight = block_of(l, s, first, columns, error);
+    if (!weight)
+        return -1;
+    multiply(l, l->x->v, weight, columns, 0, out->v + first);
+    if (l->call->value_only)
+        return 0;
     for (int64_t i = 0; i < columns * l->inputs; i++)
         s->square[i] = weight[i] * weight[i];
-    multiply(l, l->x->v, weight, columns, 0, out->v + first);
     multiply(l, s->input_error, s->square, columns, 0, out->var + first);
     if (s->input_square) {
         tt_linear_rows(l, l->weight_var, first, columns, s->square);
         multiply(l, s->input_square, s->square, columns, 1, out->var + first);
     }
+    return 0;
 }
 
 static void open_scratch(const struct tt_linear *l, struct scratch *s)
@@ -159,7 +172,9 @@ static void open_scratch(const struct tt_linear *l, struct scratch *s)
     s->block = l->inputs ? BLOCK_ELEMENTS / l->inputs : l->outputs;
     s->block = s->block < 1 ? 1 : s->block > l->outputs ? l->outputs : s->block;
     size_t size = (size_t)(s->block * l->inputs);
-    s->weight = l->plain ? NULL : tt_alloc_array(size, sizeof(double));
+    s->weight = l->plain && l->weight ? NULL : tt_alloc_array(size, sizeof(double));
+    if (l->call->value_only)
+        return;
     s->square = tt_alloc_array(size, sizeof(double));
     s->input_error = input_errors(l);
     if (!l->weight_var)
@@ -190,11 +205,13 @@ static void finish_elements(const struct tt_linear *l, struct tt_value *out)
     for (int64_t i = 0; i < l->rows * l->outputs; i++) {
         int64_t row = i / l->outputs, column = i % l->outputs;
         double product = l->scale * out->v[i], bias = l->bias ? l->bias_scale * l->bias[column] : 0;
-        out->v[i] = product + bias;
+        out->v[i] = left_out(l, row, column) ? 0 : product + bias;
+        if (!out->var)
+            continue;
         out->var[i] = l->scale * l->scale * out->var[i] + drift * product * product +
                       (bias != 0 ? tt_inner_variance(numerics, out->v[i]) : 0);
         if (left_out(l, row, column))
-            out->v[i] = out->var[i] = 0;
+            out->var[i] = 0;
     }
 }
 
@@ -219,7 +236,8 @@ static int shape_output(const struct tt_linear *l, struct tt_value *out, struct 
         return tt_fail(error, TT_EINPUT, "linear: %lld outputs do not split into %lld x %lld",
                        (long long)l->outputs, (long long)call->split[0], (long long)call->split[1]);
     *out = tt_value_new(rank, shape);
-    tt_value_need_var(out);
+    if (!call->value_only)
+        tt_value_need_var(out);
     return 0;
 }
 
@@ -229,13 +247,18 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     struct scratch s = {0};
     if (tt_linear_read(call, &l, error) || shape_output(&l, out, error))
         return -1;
+    int failed = 0;
     open_scratch(&l, &s);
-    for (int64_t first = 0; l.rows && first < l.outputs; first += s.block) {
+    for (int64_t first = 0; l.rows && first < l.outputs && !failed; first += s.block) {
         int64_t left = l.outputs - first;
-        multiply_block(&l, &s, first, left < s.block ? left : s.block, out);
+        failed = multiply_block(&l, &s, first, left < s.block ? left : s.block, out, error);
     }
     close_scratch(&s);
+    if (failed)
+        return -1;
     finish_elements(&l, out);
+    if (call->value_only)
+        return 0;
     carry_row_factor(&l, out);
     tt_add_store_variance(call, out);
     tt_add_row_floor(call, out);
@@ -259,6 +282,7 @@ const struct tt_op tt_op_linear = {
         "permute_inner=1, permute_rotate=0, swap_first=0, swap_second=0, swap_count=0, tail_columns=0, "
         "tail_rows=0",
     .weight_roles = {"weight", "bias"},
+    .streams = 1,
     .rowwise = true,
     .forward = forward,
     .variants = variants,

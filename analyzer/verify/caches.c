@@ -108,6 +108,28 @@ void tt_remember(struct tt_evaluator *e, struct memory *memory, int node)
     memory->rows[node] = tt_value_copy(value);
 }
 
+void tt_keep(struct tt_evaluator *e, struct memory *memory, int node)
+{
+    const struct tt_value *value = tt_evaluator_value(e, node, NULL);
+    if (!value)
+        return;
+    tt_value_free(&memory->rows[node]);
+    memory->rows[node] = tt_value_copy(value);
+}
+
+void tt_recall(struct tt_evaluator *e, int node, struct tt_value *out)
+{
+    const struct memory *memory = tt_memory_of(e, e->pass->sequence);
+    int64_t shape[TT_VALUE_RANK];
+    if (memory->rows[node].rank) {
+        *out = tt_value_copy(&memory->rows[node]);
+        return;
+    }
+    int rank = tt_trace_shape(e->graph, e->pass, node, -1, -1, shape);
+    *out = tt_value_new(rank, shape);
+    tt_fill_unknown(out, 0, tt_value_count(out));
+}
+
 /* A pass of which nothing is known but its length. */
 void tt_forget(struct tt_evaluator *e, struct memory *memory, int node)
 {

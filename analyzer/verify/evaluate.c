@@ -5,6 +5,7 @@
  */
 #include "verify/private.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ void tt_evaluator_free(struct tt_evaluator *e)
     }
     free(e->memories);
     free(e->slots);
+    free(e->last_reader);
     for (int i = 0; i < e->nkept; i++)
         free(e->kept[i]);
     free(e->kept);
@@ -64,6 +66,39 @@ void tt_evaluator_free(struct tt_evaluator *e)
 void tt_evaluator_round(struct tt_evaluator *e, double unit)
 {
     e->unit = unit;
+}
+
+void tt_evaluator_values_only(struct tt_evaluator *e, bool values_only)
+{
+    e->values_only = values_only;
+}
+
+/* Caches and what they are made of are needed until the pass ends, values of the first pass even longer. */
+static void find_last_readers(struct tt_evaluator *e)
+{
+    e->last_reader = tt_alloc_array((size_t)e->nnodes, sizeof *e->last_reader);
+    for (int i = 0; i < e->nnodes; i++) {
+        const struct tt_node *node = tt_graph_node(e->graph, i);
+        e->last_reader[i] = node->state || node->kept ? INT_MAX : i;
+        for (int j = 0; j < node->nin; j++) {
+            int *last = &e->last_reader[node->in[j]];
+            *last = node->state ? INT_MAX : *last > i ? *last : i;
+        }
+    }
+}
+
+void tt_evaluator_done(struct tt_evaluator *e, int node)
+{
+    if (!e->last_reader)
+        find_last_readers(e);
+    const struct tt_node *done = tt_graph_node(e->graph, node);
+    for (int j = -1; j < done->nin; j++) {
+        int index = j < 0 ? node : done->in[j];
+        if (e->last_reader[index] > node)
+            continue;
+        tt_value_free(&e->slots[index].value);
+        e->slots[index] = (struct slot){0};
+    }
 }
 
 void tt_evaluator_begin(struct tt_evaluator *e, int index)
@@ -88,13 +123,20 @@ void tt_evaluator_end(struct tt_evaluator *e)
         clear_slots(e);
         return;
     }
-    for (int i = 0; i < e->nnodes; i++)
-        if (tt_graph_node(e->graph, i)->state)
+    for (int i = 0; i < e->nnodes; i++) {
+        const struct tt_node *node = tt_graph_node(e->graph, i);
+        if (node->kept && !e->pass->continues)
+            tt_keep(e, memory, i);
+        else if (node->state && !node->once)
             tt_remember(e, memory, i);
+    }
     clear_slots(e);
 }
 
 /* ---- one node ---- */
+
+#define STREAMED_FROM (16u << 20)  /* elements from which on a weight is not held as f64 */
+#define HELD_AT_MOST  (256u << 20) /* the same under hypotheses, which read it in other orders */
 
 static void round_value(struct tt_value *value, double unit)
 {
@@ -175,7 +217,14 @@ struct prepared { /* an op call with everything it borrows */
     struct tt_value inputs[TT_OP_MAX_INPUTS];
     bool lent[TT_OP_MAX_INPUTS]; /* arrays are somebody else's */
     struct tt_pass_inputs pass;
+    struct tt_value shapes[TT_OP_MAX_WEIGHTS]; /* of weights that come as streams */
+    struct tt_weight_stream streams[TT_OP_MAX_WEIGHTS];
+    struct streamed {
+        const struct tt_graph *graph;
+        const struct tt_model_tensor *tensor;
+    } streamed[TT_OP_MAX_WEIGHTS];
     const struct tt_op *op;
+    bool held; /* weights as a whole wherever memory allows */
     unsigned row_inputs;
 };
 
@@ -211,6 +260,48 @@ static bool by_token(const struct tt_evaluator *e, int node)
     return n->rank > 0 && n->axes[0] == TT_AXIS_TOKEN;
 }
 
+static int read_stream(const void *user, uint64_t first, uint64_t count, double *out, struct tt_error *error)
+{
+    const struct streamed *from = user;
+    return tt_graph_read_weight(from->graph, from->tensor, first, count, out, error);
+}
+
+/* Large weights come in parts where the op can take them so. */
+static bool is_streamed(const struct prepared *p, int role, const struct tt_model_tensor *tensor)
+{
+    uint64_t count = 1;
+    for (int i = 0; i < tensor->rank; i++)
+        count *= (uint64_t)tensor->shape[i];
+    uint64_t most = p->held ? HELD_AT_MOST : STREAMED_FROM;
+    return p->op && p->op->streams >> role & 1 && count > most && tensor->rank <= TT_VALUE_RANK;
+}
+
+static int bind_weight(struct tt_evaluator *e, struct prepared *p, int role, const struct tt_model_tensor *tensor,
+                       struct tt_error *error)
+{
+    if (!is_streamed(p, role, tensor)) {
+        p->call.weight[role] = tt_graph_weight(e->graph, tensor, error);
+        return p->call.weight[role] ? 0 : -1;
+    }
+    p->shapes[role].rank = tensor->rank;
+    memcpy(p->shapes[role].shape, tensor->shape, sizeof p->shapes[role].shape);
+    p->streamed[role] = (struct streamed){e->graph, tensor};
+    return 0;
+}
+
+static int bind_weights(struct tt_evaluator *e, const struct tt_override *override, const struct tt_node *form,
+                        struct prepared *p, struct tt_error *error)
+{
+    for (int i = 0; i < TT_OP_MAX_WEIGHTS; i++) {
+        const struct tt_model_tensor *tensor = override && override->weight && i == 0 ? override->weight : form->weight[i];
+        if (override && override->weight_value && i == 0)
+            p->call.weight[i] = override->weight_value;
+        else if (tensor && bind_weight(e, p, i, tensor, error))
+            return -1;
+    }
+    return 0;
+}
+
 static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, const uint8_t *rows,
                    struct prepared *p, struct tt_error *error)
 {
@@ -218,8 +309,9 @@ static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, c
     const struct tt_override *override = override_of(e, overlay, index);
     const struct tt_node *form = override && override->as >= 0 ? tt_graph_node(e->graph, override->as) : node;
     bool rewired = override && override->nin >= 0;
-    *p = (struct prepared){.attributes = form->attributes, .pass = e->pass->inputs, .op = form->op};
-    p->call = (struct tt_op_call){.nin = rewired ? override->nin : node->nin};
+    *p = (struct prepared){.attributes = form->attributes, .pass = e->pass->inputs, .op = form->op,
+                           .held = override || e->holds_weights};
+    p->call = (struct tt_op_call){.nin = rewired ? override->nin : node->nin, .value_only = e->values_only};
     if (node->rank == 3 && node->axes[2] > 0) {
         p->call.split_rank = 2;
         p->call.split[0] = node->axes[1];
@@ -238,14 +330,7 @@ static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, c
             return -1;
         p->call.in[i] = &p->inputs[i];
     }
-    for (int i = 0; i < TT_OP_MAX_WEIGHTS; i++) {
-        const struct tt_model_tensor *tensor = override && override->weight && i == 0 ? override->weight : form->weight[i];
-        if (override && override->weight_value && i == 0)
-            p->call.weight[i] = override->weight_value;
-        else if (tensor && !(p->call.weight[i] = tt_graph_weight(e->graph, tensor, error)))
-            return -1;
-    }
-    return 0;
+    return bind_weights(e, override, form, p, error);
 }
 
 static void bind_call(struct prepared *p)
@@ -254,6 +339,13 @@ static void bind_call(struct prepared *p)
     p->call.pass = &p->pass;
     for (int i = 0; i < p->call.nin; i++)
         p->call.in[i] = &p->inputs[i];
+    for (int i = 0; i < TT_OP_MAX_WEIGHTS; i++) {
+        if (!p->streamed[i].tensor)
+            continue;
+        p->streams[i] = (struct tt_weight_stream){read_stream, &p->streamed[i]};
+        p->call.weight[i] = &p->shapes[i];
+        p->call.stream[i] = &p->streams[i];
+    }
 }
 
 /* Gathers the wanted rows of the inputs that go row by row, so that an lm_head seen in one row costs one row. */
@@ -349,6 +441,10 @@ static int forward(struct tt_evaluator *e, struct overlay *overlay, int index, c
     struct prepared p;
     const struct tt_node *node = tt_graph_node(e->graph, index);
     *out = (struct tt_value){0};
+    if (node->once && e->pass->continues) {
+        tt_recall(e, index, out);
+        return 0;
+    }
     int failed = prepare(e, overlay, index, overlay ? rows : NULL, &p, error);
     bind_call(&p);
     if (!failed && !node->state && hangs_in_the_air(e, &p)) {
@@ -555,7 +651,12 @@ int tt_evaluator_call(struct tt_evaluator *e, int node, struct tt_op_call *call,
     static struct prepared p; /* the caller reads it before it evaluates again */
     release(&p);
     p.call.nin = 0;
-    if (prepare(e, NULL, node, NULL, &p, error))
+    e->holds_weights = true;
+    int failed = prepare(e, NULL, node, NULL, &p, error);
+    e->holds_weights = false;
+    for (int i = 0; i < TT_OP_MAX_WEIGHTS && !failed; i++)
+        failed = p.streamed[i].tensor ? tt_fail(error, TT_EINPUT, "%s is too large", p.streamed[i].tensor->name) : 0;
+    if (failed)
         return -1;
     bind_call(&p);
     *attributes = p.attributes;

@@ -43,6 +43,11 @@ void tt_evaluator_free(struct tt_evaluator *evaluator);
  * reference "as the engine rounds". */
 void tt_evaluator_round(struct tt_evaluator *evaluator, double unit);
 
+/* Nobody will ask for error bars: a reference run. */
+void tt_evaluator_values_only(struct tt_evaluator *evaluator, bool values_only);
+/* Nodes are asked for in order and this one is done: values that no later node reads are dropped. */
+void tt_evaluator_done(struct tt_evaluator *evaluator, int node);
+
 /* Starts pass `index` of the trace: values of the pass before are dropped, its caches kept by sequence. */
 void tt_evaluator_begin(struct tt_evaluator *evaluator, int index);
 void tt_evaluator_end(struct tt_evaluator *evaluator);

@@ -30,6 +30,9 @@ struct tt_evaluator {
     int nkept;
     double least_unit;     /* ops round at least this much */
     bool as_defined;       /* `kept` does not apply */
+    bool holds_weights;    /* of any size that memory allows: the op may read them in any order */
+    bool values_only;      /* error bars are not needed */
+    int *last_reader;      /* [nodes] last node that reads it, NULL: not asked for yet */
     const uint8_t *focus; /* [ntokens] rows that evaluations under hypotheses are limited to, NULL: all */
 };
 
@@ -54,6 +57,8 @@ struct memory *tt_memory_of(struct tt_evaluator *evaluator, int sequence);
 int tt_evaluate_cache(struct tt_evaluator *evaluator, int node, const struct tt_attributes *attributes,
                       const struct tt_value *fresh, struct tt_value *out, struct tt_error *error);
 void tt_remember(struct tt_evaluator *evaluator, struct memory *memory, int node); /* for the next pass */
+void tt_keep(struct tt_evaluator *evaluator, struct memory *memory, int node); /* a value of the sequence's first pass */
+void tt_recall(struct tt_evaluator *evaluator, int node, struct tt_value *out); /* the same in a later pass; unknown if it was not kept */
 void tt_forget(struct tt_evaluator *evaluator, struct memory *memory, int node);   /* nothing known but the length */
 
 #endif

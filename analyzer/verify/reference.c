@@ -53,6 +53,8 @@ static void write_value(struct tt_recorder *recorder, const struct tt_trace_pass
     tt_call_i64(&call, "pass", pass->pass);
     tt_call_i64(&call, "sequence", pass->sequence);
     tt_call_i64(&call, "layer", node->layer);
+    if (node->iteration >= 0)
+        tt_call_i64(&call, "iteration", node->iteration);
     tt_call_str(&call, "component", node->component);
     tt_call_begin(&call);
     struct tt_tensor_view view = {.dtype = TT_F64, .rank = value->rank, .data = value->v};
@@ -66,23 +68,38 @@ static void write_value(struct tt_recorder *recorder, const struct tt_trace_pass
     tt_call_end(&call);
 }
 
+static int32_t likeliest(const struct tt_value *logits)
+{
+    int64_t width = tt_value_width(logits), best = 0;
+    const double *last = logits->v + (tt_value_rows(logits) - 1) * width;
+    for (int64_t i = 1; i < width; i++)
+        if (last[i] > last[best])
+            best = i;
+    return (int32_t)best;
+}
+
+/* *next: the likeliest token after this pass, by the graph's last value. */
 static int run_pass(struct tt_evaluator *evaluator, struct tt_graph *graph, const struct tt_trace *inputs, int index,
-                    struct tt_recorder *recorder, struct tt_error *error)
+                    struct tt_recorder *recorder, int32_t *next, struct tt_error *error)
 {
     const struct tt_trace_pass *pass = &inputs->passes[index];
-    int failed = 0;
+    int nnodes = tt_graph_nnodes(graph);
     write_inputs(recorder, pass);
     tt_evaluator_begin(evaluator, index);
-    for (int i = 0; i < tt_graph_nnodes(graph) && !failed; i++) {
+    for (int i = 0; i < nnodes; i++) {
+        const struct tt_node *node = tt_graph_node(graph, i);
+        if (node->once && pass->continues)
+            continue;
         const struct tt_value *value = tt_evaluator_value(evaluator, i, error);
-        if (value)
-            write_value(recorder, pass, tt_graph_node(graph, i), value);
-        failed = value ? 0 : -1;
+        if (!value)
+            return -1;
+        write_value(recorder, pass, node, value);
+        if (i + 1 == nnodes)
+            *next = likeliest(value);
+        tt_evaluator_done(evaluator, i);
     }
-    if (!failed)
-        tt_evaluator_end(evaluator);
-    tt_graph_release_weights(graph);
-    return failed;
+    tt_evaluator_end(evaluator);
+    return 0;
 }
 
 static struct tt_trace *bare(const struct tt_graph *graph, const struct tt_trace *inputs)
@@ -100,6 +117,44 @@ static struct tt_trace *bare(const struct tt_graph *graph, const struct tt_trace
     return trace;
 }
 
+static void add_step(struct tt_trace *trace, int32_t token)
+{
+    const struct tt_trace_pass *last = &trace->passes[trace->npasses - 1];
+    int64_t keys = last->inputs.nkeys + 1;
+    int64_t *positions = tt_alloc_array((size_t)keys, sizeof *positions);
+    memcpy(positions, last->inputs.key_positions, (size_t)(keys - 1) * sizeof *positions);
+    positions[keys - 1] = keys > 1 ? positions[keys - 2] + 1 : 0;
+    int sequence = last->sequence;
+    struct tt_trace_pass *step = tt_trace_add_pass(
+        trace, &(struct tt_pass_inputs){.ntokens = 1, .tokens = &token, .positions = positions + keys - 1, .nkeys = keys,
+                                        .key_positions = positions});
+    step->sequence = sequence;
+    step->continues = true;
+    step->phase = TT_DECODE;
+    free(positions);
+}
+
+static int run_passes(struct tt_graph *graph, struct tt_trace *trace, const struct tt_reference_options *options,
+                      struct tt_recorder *recorder, struct tt_error *error)
+{
+    struct tt_evaluator *evaluator = tt_evaluator_new(graph, trace);
+    int64_t given = trace->npasses, all = given + options->decode;
+    struct tt_progress progress = tt_progress_begin("reference", (uint64_t)all);
+    int failed = 0;
+    tt_evaluator_round(evaluator, tt_precision_unit(options->precision));
+    tt_evaluator_values_only(evaluator, true);
+    for (int i = 0; i < all && !failed; i++) {
+        int32_t next = 0;
+        failed = run_pass(evaluator, graph, trace, i, recorder, &next, error);
+        if (!failed && i + 1 >= given && i + 1 < all)
+            add_step(trace, next);
+        tt_progress_step(&progress, (uint64_t)i + 1);
+    }
+    tt_progress_end(&progress);
+    tt_evaluator_free(evaluator);
+    return failed;
+}
+
 int tt_reference_run(struct tt_graph *graph, const struct tt_trace *inputs, const struct tt_reference_options *options,
                      struct tt_error *error)
 {
@@ -113,47 +168,13 @@ int tt_reference_run(struct tt_graph *graph, const struct tt_trace *inputs, cons
     tt_recorder_manifest(recorder, "reference_of", model);
     free(model);
     struct tt_trace *trace = bare(graph, inputs);
-    struct tt_evaluator *evaluator = tt_evaluator_new(graph, trace);
-    tt_evaluator_round(evaluator, tt_precision_unit(options->precision));
-    struct tt_progress progress = tt_progress_begin("reference", (uint64_t)trace->npasses);
-    int failed = 0;
-    for (int i = 0; i < trace->npasses && !failed; i++) {
-        failed = run_pass(evaluator, graph, trace, i, recorder, error);
-        tt_progress_step(&progress, (uint64_t)i + 1);
-    }
-    tt_progress_end(&progress);
-    tt_evaluator_free(evaluator);
+    int failed = run_passes(graph, trace, options, recorder, error);
     tt_trace_free(trace);
+    tt_graph_release_weights(graph);
     if (!failed && !tt_recorder_directory(recorder))
         failed = tt_fail(error, TT_ESYSTEM, "%s: nothing could be written; is the folder writable and the name free?",
                          options->directory);
     tt_recorder_close(recorder);
-    return failed;
-}
-
-int tt_reference_next(struct tt_graph *graph, const struct tt_trace *inputs, int32_t *token, struct tt_error *error)
-{
-    struct tt_trace *trace = bare(graph, inputs);
-    struct tt_evaluator *evaluator = tt_evaluator_new(graph, trace);
-    const struct tt_value *logits = NULL;
-    for (int i = 0; i < trace->npasses; i++) {
-        tt_evaluator_begin(evaluator, i);
-        if (i + 1 == trace->npasses)
-            logits = tt_evaluator_value(evaluator, tt_graph_nnodes(graph) - 1, error);
-        else
-            tt_evaluator_end(evaluator);
-    }
-    if (logits) {
-        int64_t width = tt_value_width(logits), best = 0;
-        const double *last = logits->v + (tt_value_rows(logits) - 1) * width;
-        for (int64_t i = 1; i < width; i++)
-            if (last[i] > last[best])
-                best = i;
-        *token = (int32_t)best;
-    }
-    int failed = logits ? 0 : -1;
-    tt_evaluator_free(evaluator);
-    tt_trace_free(trace);
     return failed;
 }
 
@@ -221,7 +242,8 @@ static void read_value(struct tt_trace *trace, struct tt_trace_pass *pass, const
 {
     const char *component = tt_call_attr_str(call, "component");
     const struct tt_operand *out = tt_call_find(call, "out", TT_AFTER);
-    int node = component ? tt_graph_find(trace->graph, component, (int)tt_call_attr_i64(call, "layer", -1)) : -1;
+    int node = component ? tt_graph_find_at(trace->graph, component, (int)tt_call_attr_i64(call, "layer", -1),
+                                            (int)tt_call_attr_i64(call, "iteration", -1)) : -1;
     int64_t shape[TT_VALUE_RANK], count = 1;
     if (node < 0 || !out || !tt_operand_readable(out))
         return;

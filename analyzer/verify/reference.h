@@ -15,6 +15,7 @@ enum tt_precision { TT_EXACT_F64, TT_AS_F32, TT_AS_F16, TT_AS_BF16 };
 struct tt_reference_options {
     enum tt_precision precision;
     const char *directory; /* of the capture to create */
+    int64_t decode;        /* passes of one token each to add, always the likeliest next one */
 };
 
 /* Runs every pass of `inputs` (its observations are ignored) and records every component. 0 or -1 with *error. */
@@ -27,8 +28,5 @@ struct tt_trace *tt_reference_read(const struct tt_capture *capture, const struc
 
 /* Unit round-off, and names for --precision. */
 double tt_precision_unit(enum tt_precision precision);
-
-/* Next token by the reference itself: argmax of the last row of the graph's last value. */
-int tt_reference_next(struct tt_graph *graph, const struct tt_trace *trace, int32_t *token, struct tt_error *error);
 
 #endif
