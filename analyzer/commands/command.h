@@ -30,6 +30,7 @@
     X(embed)                                                                                                 \
     X(attention)                                                                                             \
     X(hidden)                                                                                                \
+    X(rope)                                                                                                  \
     X(repair)                                                                                                \
     X(help)
 
