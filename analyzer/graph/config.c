@@ -59,13 +59,13 @@ static bool lookup_name(const void *user, const char *name, struct tt_scalar *ou
         }
     }
     const struct config_entry *entry = find_config(scope->graph, name);
-    if (entry) {
+    if (entry && entry->nvalues) {
         int layer = layer_of(scope);
         *out = entry->values[layer < entry->nvalues ? layer : entry->nvalues - 1];
     } else if (strcmp(name, "layer") == 0) {
         *out = tt_scalar_number(0);
     }
-    return entry != NULL || strcmp(name, "layer") == 0;
+    return (entry && entry->nvalues) || strcmp(name, "layer") == 0;
 }
 
 /* has('key') asks the metadata, has(name) for a weight of this layer; config names are found by look-up. */
@@ -263,23 +263,32 @@ static int config_value(struct tt_graph *graph, const cJSON *entry, int layer, s
     return missing(graph, entry, error);
 }
 
+/* The entry is there while its values are found: by its own name an expression sees the layer before. */
+static int read_values(struct tt_graph *graph, const cJSON *json, int index, int count, struct tt_error *error)
+{
+    for (int i = 0; i < count; i++) {
+        struct tt_scalar value;
+        const char *source;
+        if (config_value(graph, json, i, &value, &source, error))
+            return -1;
+        struct config_entry *entry = &graph->config[index];
+        entry->values[i] = value;
+        entry->nvalues = i + 1;
+        entry->source = source;
+    }
+    return 0;
+}
+
 static int read_entry(struct tt_graph *graph, const cJSON *json, struct tt_error *error)
 {
-    bool each = cJSON_IsTrue(member(json, "per_layer"));
-    struct config_entry entry = {.name = json->string, .nvalues = each ? graph->nlayers : 1};
-    if (entry.nvalues < 1)
+    int count = cJSON_IsTrue(member(json, "per_layer")) ? graph->nlayers : 1;
+    if (count < 1)
         return tt_fail(error, TT_EINPUT, "architecture %s: 'layers' must stand above the per-layer entry '%s'",
                        graph->family, json->string);
-    entry.values = tt_alloc_array((size_t)entry.nvalues, sizeof *entry.values);
-    for (int i = 0; i < entry.nvalues; i++) {
-        if (config_value(graph, json, i, &entry.values[i], &entry.source, error)) {
-            free(entry.values);
-            return -1;
-        }
-    }
     graph->config = tt_grow(graph->config, (size_t)graph->nconfig + 1, sizeof *graph->config);
-    graph->config[graph->nconfig++] = entry;
-    return 0;
+    graph->config[graph->nconfig] = (struct config_entry){.name = json->string};
+    graph->config[graph->nconfig].values = tt_alloc_array((size_t)count, sizeof *graph->config->values);
+    return read_values(graph, json, graph->nconfig++, count, error);
 }
 
 static int read_layers(struct tt_graph *graph, struct tt_error *error)

@@ -4,6 +4,7 @@
  *   index       "token" | "position" | "type"
  *   scale       multiplier (1), e.g. √hidden
  *   row_offset  added to the index (a fault unless the family says so), 0
+ *   limit       indices from here on (and below 0) take row 0, as ids beyond a smaller table do; 0: none
  *   row_stuck   -1, or the one row that every token gets (a fault)
  *   shift       token t takes the row of token t - shift (a fault), 0
  */
@@ -33,8 +34,10 @@ static int64_t row_of(const struct tt_op_call *call, int64_t t)
         shifted = 0;
     if (shifted >= call->pass->ntokens)
         shifted = call->pass->ntokens - 1;
-    return index_of(call->pass, tt_op_string(call, "index", "token"), shifted) +
-           (int64_t)tt_op_number(call, "row_offset", 0);
+    int64_t row = index_of(call->pass, tt_op_string(call, "index", "token"), shifted) +
+                  (int64_t)tt_op_number(call, "row_offset", 0);
+    int64_t limit = (int64_t)tt_op_number(call, "limit", 0);
+    return limit > 0 && (row < 0 || row >= limit) ? 0 : row;
 }
 
 static int check(const struct tt_op_call *call, struct tt_error *error)
@@ -96,7 +99,7 @@ static const struct tt_variant variants[] = {
 
 const struct tt_op tt_op_embedding = {
     .name = "embedding",
-    .defaults = "index='token', scale=1, row_offset=0, row_stuck=-1, shift=0",
+    .defaults = "index='token', scale=1, row_offset=0, limit=0, row_stuck=-1, shift=0",
     .weight_roles = {"table"},
     .streams = 1,
     .forward = forward,
