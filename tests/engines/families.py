@@ -65,9 +65,20 @@ CASES = {
     "llama_bias": Case("llama", "llama", long=0, attention_bias=True, mlp_bias=True),
     "llama_linear": Case("llama", "llama", **rope(10000.0, "linear", factor=4.0)),
     "llama_yarn": Case("llama", "llama", **rope(10000.0, "yarn", factor=4.0, original_max_position_embeddings=512)),
-    "qwen2": Case("llama", "qwen2"),
+    "llama_dynamic": Case("llama", "llama", max_position_embeddings=256, **rope(10000.0, "dynamic", factor=4.0)),
+    "llama_tied": Case("llama", "llama", long=0, tie_word_embeddings=True),
+    "mistral": Case("llama", "mistral"),
+    "qwen2": Case("qwen", "qwen2"),
+    "qwen2_window": Case("qwen", "qwen2", use_sliding_window=True, sliding_window=24, max_window_layers=1),
+    "qwen3": Case("qwen", "qwen3"),
+    "olmo2": Case("qwen", "olmo2"),
+    "granite": Case("qwen", "granite"),
     "gemma": Case("gemma", "gemma"),
+    "gemma2": Case("gemma", "gemma2"),
+    "gemma3": Case("gemma", "gemma3"),
     "bert": Case("others", "bert", long=500, decodes=False),
+    "gemma3n": Case("special", "gemma3n"),
+    "nanochat": Case("special", "nanochat"),
 }
 
 
@@ -102,16 +113,35 @@ def architecture_of(config):
     raise Failed(f"no architecture file selects {config.architectures[0]}")
 
 
+def path_of(node, weights):
+    """Of the module whose output a node is: "hf", else the one that holds the node's weight."""
+    if "hf" in node:
+        return node["hf"]
+    own = node.get("weights", {})
+    entry = weights.get(own.get("weight", own.get("table", node["name"] + ".weight")), {})
+    source = entry.get("hf", "")
+    source = source[0] if isinstance(source, list) else source
+    return source[:-len(".weight")] if isinstance(source, str) and source.endswith(".weight") else ""
+
+
+def excluded(node, config):
+    """Whether a family's own switch rules the node out: "when" is the name of an entry that is always 0 (or "!" and 1).
+    Other conditions need the model; where one does not hold the reference has no such value."""
+    switch = re.fullmatch(r"(!?)(\w+)", node.get("when", ""))
+    value = config.get(switch.group(2), {}).get("default") if switch else None
+    return value == ("1" if switch and switch.group(1) else "0")
+
+
 def module_paths(architecture):
-    """[(component, stack, inside a block, pattern of the module's path)] of all nodes with "hf"."""
+    """[(component, stack, inside a block, pattern of the module's path)] of all nodes that are modules' outputs."""
     found = []
 
     def walk(nodes, inside, stack):
         for node in nodes:
             if "nodes" in node:
                 walk(node["nodes"], True, node.get("stack", stack))
-            elif "hf" in node:
-                found.append((node["name"], stack, inside, node["hf"]))
+            elif not excluded(node, architecture["config"]) and (path := path_of(node, architecture["weights"])):
+                found.append((node["name"], stack, inside, path))
     walk(architecture["graph"], False, "")
     return found
 
@@ -242,10 +272,11 @@ def check_modules(architecture, reference_rows, outputs, where):
             rows = reference_rows.rows(int(matched.group(1)) if inside else -1, component, stack)
             if rows is None:
                 continue
-            require(rows.shape == wanted.shape, f"{where}: {component} is {rows.shape}, {path} is {wanted.shape}")
+            require(rows.size == wanted.size, f"{where}: {component} is {rows.shape}, {path} is {wanted.shape}")
             checked += 1
-            if not nmse(rows, wanted) <= SAME:
-                problems.append(f"{component} ({path}): NMSE {nmse(rows, wanted):.3g}")
+            error = nmse(rows.reshape(wanted.shape), wanted)  # rows of heads are rows of their own there
+            if not error <= SAME:
+                problems.append(f"{component} ({path}): NMSE {error:.3g}")
     require(not problems, f"{where}: {len(problems)} of {checked} modules differ, first {'; '.join(problems[:4])}")
     return checked
 
