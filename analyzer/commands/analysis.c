@@ -30,10 +30,31 @@ int tt_parse_tokens(const char *text, int32_t **tokens, int64_t *count, struct t
     return *count ? 0 : tt_fail(error, TT_EINPUT, "--tokens is empty; give ids like 1,15043,29871");
 }
 
+/* PATH[=SCALE]; what stands behind a '=' of the path itself is no number. */
+static int add_adapter(struct tt_model *model, const char *text, struct tt_error *error)
+{
+    const char *equals = strrchr(text, '=');
+    double scale = 1;
+    bool scaled = equals && tt_parse_number(equals + 1, &scale);
+    char *path = scaled ? tt_format("%.*s", (int)(equals - text), text) : tt_strdup(text);
+    int rc = tt_model_add_adapter(model, path, scaled ? scale : 1, error);
+
+    free(path);
+    return rc;
+}
+
+static int add_adapters(const struct tt_context *context, struct tt_model *model, struct tt_error *error)
+{
+    int rc = 0;
+    for (size_t i = 0; i < tt_option_count(context->options, "lora") && rc == 0; i++)
+        rc = add_adapter(model, tt_option_text_at(context->options, "lora", i), error);
+    return rc;
+}
+
 int tt_analysis_model(struct tt_context *context, const char *path, struct tt_analysis *a)
 {
     a->model = tt_model_open(path, &context->error);
-    if (!a->model)
+    if (!a->model || add_adapters(context, a->model, &context->error))
         return -1;
     a->graph = tt_graph_new(a->model, &context->error);
     return a->graph ? 0 : -1;

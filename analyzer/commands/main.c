@@ -26,6 +26,8 @@ const struct tt_option tt_common_options[] = {
     {"md", 0, TT_OPTION_FLAG, NULL, "Markdown instead of plain text", NULL, NULL},
     {"model", 'm', TT_OPTION_TEXT, "MODEL",
      "model file, Hugging Face folder or cached id; default: the one the program opened", NULL, NULL},
+    {"lora", 0, TT_OPTION_LIST, "ADAPTER[=SCALE]",
+     "LoRA adapter on top of the model: PEFT folder or GGUF; SCALE on top of its own, default 1", NULL, NULL},
     {"select", 's', TT_OPTION_TEXT, "WHAT",
      "restrict to 'layer=0-1,pass<5,component=attn.*,op=matmul,token=-1'", NULL, NULL},
     {"out", 'o', TT_OPTION_TEXT, "FILE", "write the result to FILE", NULL, NULL},

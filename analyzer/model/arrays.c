@@ -12,6 +12,7 @@
 #include "model/names.h"
 #include "model/npy.h"
 #include "model/safetensors.h"
+#include "model/torch.h"
 #include "model/zip.h"
 
 struct tt_arrays {
@@ -22,6 +23,7 @@ struct tt_arrays {
     size_t count;
     struct tt_names *names;
     cJSON *metadata;
+    struct tt_torch torch; /* of a PyTorch archive: the storages that were unpacked */
 };
 
 static bool starts_with(const struct tt_file *file, const char *mark, size_t length)
@@ -88,6 +90,58 @@ static int load_npy(struct tt_arrays *arrays, struct tt_error *error)
     return 0;
 }
 
+/* ---- PyTorch ---- */
+
+#define LARGEST_REPEAT 256 /* times the file's bytes, of a tensor that repeats a few stored values */
+
+/* Row-major elements of a tensor that is a view of others. NULL with one line. */
+static void *gathered(const struct tt_arrays *arrays, const struct tt_torch_tensor *tensor, uint64_t count,
+                      uint32_t width, struct tt_error *error)
+{
+    uint8_t *copy;
+
+    if (count / LARGEST_REPEAT > arrays->file->size / width) {
+        tt_fail(error, TT_EINPUT, "%s: tensor '%s' repeats few values to %llu; save it with .contiguous()",
+                arrays->file->path, tt_printable(tensor->name, strlen(tensor->name)).text,
+                (unsigned long long)count);
+        return NULL;
+    }
+    copy = tt_alloc(count * width + 1);
+    for (uint64_t i = 0; i < count; i++)
+        memcpy(copy + i * width, tensor->storage + tt_torch_at(tensor, i) * width, width);
+    return copy;
+}
+
+static int add_torch(struct tt_arrays *arrays, const struct tt_torch_tensor *tensor, struct tt_error *error)
+{
+    uint32_t width = tt_dtype_info(tensor->dtype)->bytes;
+    struct tt_array *array = &arrays->items[arrays->count];
+    void **owned = &arrays->owned[arrays->count];
+    uint64_t count;
+
+    tt_shape_count(tensor->rank, tensor->shape, &count);
+    if (!tt_torch_contiguous(tensor) && width && !(*owned = gathered(arrays, tensor, count, width, error)))
+        return -1;
+    array->name = tt_strdup(tensor->name);
+    array->dtype = tensor->dtype;
+    array->rank = tensor->rank;
+    memcpy(array->shape, tensor->shape, sizeof array->shape);
+    array->data = *owned ? *owned : tensor->storage + tensor->first * width;
+    array->nbytes = count * width;
+    arrays->count++;
+    return 0;
+}
+
+static int load_torch(struct tt_arrays *arrays, struct tt_error *error)
+{
+    int rc = tt_torch_read(arrays->file, false, &arrays->torch, error);
+
+    reserve(arrays, arrays->torch.count);
+    for (size_t i = 0; i < arrays->torch.count && rc == 0; i++)
+        rc = add_torch(arrays, &arrays->torch.tensors[i], error);
+    return rc;
+}
+
 /* ---- .npz ---- */
 
 static int load_member(struct tt_arrays *arrays, const struct tt_zip_member *member, struct tt_error *error)
@@ -115,21 +169,29 @@ static int load_member(struct tt_arrays *arrays, const struct tt_zip_member *mem
     return rc;
 }
 
+/* PyTorch keeps its pickle in a zip archive too. */
+static bool has_pickle(const struct tt_zip_member *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (has_suffix(members[i].name, members[i].name_length, "/data.pkl"))
+            return true;
+    return false;
+}
+
 static int load_zip(struct tt_arrays *arrays, struct tt_error *error)
 {
     struct tt_zip_member *members;
     size_t count;
     int rc = tt_zip_list(arrays->file, &members, &count, error);
 
+    if (rc == 0 && has_pickle(members, count)) {
+        free(members);
+        return load_torch(arrays, error);
+    }
     reserve(arrays, rc == 0 ? count : 0);
     for (size_t i = 0; i < count && rc == 0; i++) {
         const struct tt_zip_member *member = &members[i];
-        if (has_suffix(member->name, member->name_length, "data.pkl"))
-            rc = tt_fail(error, TT_EINPUT,
-                         "%s is a PyTorch archive, which cannot be read yet; save it with "
-                         "safetensors.torch.save_file",
-                         arrays->file->path);
-        else if (has_suffix(member->name, member->name_length, ".npy"))
+        if (has_suffix(member->name, member->name_length, ".npy"))
             rc = load_member(arrays, member, error);
     }
     free(members);
@@ -147,12 +209,10 @@ static int load(struct tt_arrays *arrays, struct tt_error *error)
         return load_npy(arrays, error);
     if (starts_with(file, "PK", 2) || has_suffix(file->path, length, ".npz"))
         return load_zip(arrays, error);
+    if (has_suffix(file->path, length, ".pt") || has_suffix(file->path, length, ".pth") || tt_torch_is(file))
+        return load_torch(arrays, error);
     if (starts_with(file, "GGUF", 4))
         return tt_fail(error, TT_EINPUT, "%s is a model, not a reference of values; name it with --model",
-                       file->path);
-    if (has_suffix(file->path, length, ".pt") || has_suffix(file->path, length, ".pth"))
-        return tt_fail(error, TT_EINPUT,
-                       "%s is a pickle, which cannot be read; save it with safetensors.torch.save_file",
                        file->path);
     return load_safetensors(arrays, error);
 }
@@ -197,6 +257,7 @@ void tt_arrays_close(struct tt_arrays *arrays)
     free(arrays->unpacked);
     tt_names_free(arrays->names);
     cJSON_Delete(arrays->metadata);
+    tt_torch_free(&arrays->torch);
     tt_file_unmap(arrays->file);
     free(arrays);
 }

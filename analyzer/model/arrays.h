@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Named arrays that somebody else wrote, as references for a comparison: .safetensors, .npy, .npz.
- * Files stay mapped; only what is compressed, big-endian or in Fortran order is copied.
+ * Named arrays that somebody else wrote, as references for a comparison: .safetensors, .npy, .npz, .pt.
+ * Files stay mapped; only what is compressed, big-endian, in Fortran order or strided is copied.
  */
 #ifndef TT_MODEL_ARRAYS_H
 #define TT_MODEL_ARRAYS_H
@@ -16,7 +16,8 @@
 struct tt_arrays;
 
 struct tt_array {
-    const char *name;    /* of the tensor; .npz: of the member without .npy; .npy: of the file without .npy */
+    const char *name;    /* of the tensor; .npz: of the member without .npy; .npy: of the file without .npy;
+                          * .pt: keys and places in lists, joined by dots */
     enum tt_dtype dtype; /* TT_NONE: stored in a type that cannot be read (text, objects, records) */
     int rank;
     int64_t shape[8]; /* row-major, outermost first, whatever order the file has */

@@ -37,14 +37,24 @@ static void encode(enum tt_dtype dtype, const double *in, uint64_t count, uint8_
 struct source { /* a tensor read as `dtype` */
     const struct tt_model_tensor *tensor;
     enum tt_dtype dtype;
+    bool stored; /* its bytes are that already */
     uint64_t rows, columns;
     double *values; /* [columns] scratch */
 };
 
-static struct source source_of(const struct tt_model_tensor *tensor, enum tt_dtype dtype)
+/* The bytes in the file are content in their own right even where values are computed from them (fp8 with scales);
+ * any other content is made of the values. */
+static bool from_bytes(const struct tt_model_tensor *tensor, const struct tt_content *content)
 {
-    struct source source = {.tensor = tensor, .dtype = dtype, .rows = 1, .columns = 1};
+    bool same = tensor->data && tensor->dtype == content->dtype && tensor->dtype != TT_NONE;
+    return same && (!tensor->form || content->transform == TT_IDENTITY_NONE || !convertible(content->dtype));
+}
 
+static struct source source_of(const struct tt_model_tensor *tensor, const struct tt_content *content)
+{
+    struct source source = {.tensor = tensor, .dtype = content->dtype, .rows = 1, .columns = 1};
+
+    source.stored = from_bytes(tensor, content);
     if (tensor->rank > 0)
         source.rows = (uint64_t)tensor->shape[0];
     for (int i = 1; i < tensor->rank; i++)
@@ -58,12 +68,13 @@ static void read_elements(const struct source *source, uint64_t first, uint64_t 
     const struct tt_model_tensor *tensor = source->tensor;
     const struct tt_dtype_info *info = tt_dtype_info(tensor->dtype);
 
-    if (tensor->dtype == source->dtype) {
+    if (source->stored) {
         memcpy(out, (const uint8_t *)tensor->data + first / info->block * info->bytes,
                count / info->block * info->bytes);
         return;
     }
-    tt_decode_range(tensor->dtype, tensor->data, first, count, source->values);
+    if (tt_model_read(tensor, first, count, source->values, NULL) != 0) /* damaged: it is nothing's content */
+        memset(source->values, 0xff, count * sizeof *source->values);
     encode(source->dtype, source->values, count, out);
 }
 
@@ -151,20 +162,19 @@ static bool splits_into_heads(const struct source *source, int heads)
 
 bool tt_content_possible(const struct tt_model_tensor *tensor, const struct tt_content *content)
 {
-    struct source source = source_of(tensor, content->dtype);
+    struct source source = source_of(tensor, content);
     double probe;
-    bool stored = tensor->dtype == content->dtype && tensor->dtype != TT_NONE;
     bool readable;
 
-    if (tensor->nbytes == 0) /* nothing to tell it by */
+    if (source.rows * source.columns == 0) /* nothing to tell it by */
         return false;
-    readable = stored || (convertible(content->dtype) &&
-                          tt_decode_range(tensor->dtype, tensor->data, 0, 1, &probe) == 0);
+    readable = source.stored ||
+               (convertible(content->dtype) && tt_model_read(tensor, 0, 1, &probe, NULL) == 0);
     switch (content->transform) {
     case TT_IDENTITY_NONE:
-        return stored;
+        return source.stored;
     case TT_IDENTITY_DEQUANTISED:
-        return readable && !stored;
+        return readable && !source.stored;
     case TT_IDENTITY_TRANSPOSED:
         return readable && tensor->rank == 2 && tt_dtype_info(content->dtype)->block == 1;
     case TT_IDENTITY_PERMUTED:
@@ -177,7 +187,7 @@ bool tt_content_possible(const struct tt_model_tensor *tensor, const struct tt_c
 void tt_content_digest(const struct tt_model_tensor *tensor, const struct tt_content *content,
                        struct tt_digest *digest)
 {
-    struct source source = source_of(tensor, content->dtype);
+    struct source source = source_of(tensor, content);
     XXH3_state_t *state = XXH3_createState();
     XXH128_canonical_t canonical;
 

@@ -148,7 +148,7 @@ bool tt_identity_at(struct tt_identity *identity, const char *path, uint64_t off
     uint64_t into = offset - tensor->offset;
     if (place->device != key.device || place->inode != key.inode || into >= tensor->nbytes)
         return false;
-    if (into != 0 && (info->bytes == 0 || into % info->bytes != 0))
+    if (into != 0 && (info->bytes == 0 || into % info->bytes != 0 || !tensor->data))
         return false;
     *match =
         (struct tt_identity_match){.tensor = tensor, .element = into ? into / info->bytes * info->block : 0};

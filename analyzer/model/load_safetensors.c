@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Job: a model out of one safetensors file, or of the shards that an index lists, with config.json beside.
+ * Job: a model out of one safetensors file, or of the shards that an index lists (safetensors or PyTorch), with
+ * config.json beside.
  */
 #include "model/parts.h"
 
@@ -10,9 +11,10 @@
 #include "model/config.h"
 #include "model/locate.h"
 #include "model/safetensors.h"
+#include "model/torch.h"
 
 /* Weights without a config.json are a model without metadata, which is no error here. */
-static int load_config(struct tt_model *model, const char *path, struct tt_error *error)
+int tt_model_load_config(struct tt_model *model, const char *path, struct tt_error *error)
 {
     int rc = 0;
     char *config = tt_path_beside(path, "config.json");
@@ -25,13 +27,19 @@ static int load_config(struct tt_model *model, const char *path, struct tt_error
     return rc;
 }
 
-int tt_model_load_safetensors(struct tt_model *model, const char *path, struct tt_error *error)
+int tt_model_add_tensors(struct tt_model *model, const char *path, struct tt_error *error)
 {
     const struct tt_file *file = tt_model_add_file(model, path, error);
 
-    if (!file || tt_safetensors_parse(file, &model->tensors, NULL, error) != 0)
+    if (!file)
         return -1;
-    return load_config(model, path, error);
+    return tt_torch_is(file) ? tt_torch_add(model, file, error)
+                             : tt_safetensors_parse(file, &model->tensors, NULL, error);
+}
+
+int tt_model_load_safetensors(struct tt_model *model, const char *path, struct tt_error *error)
+{
+    return tt_model_add_tensors(model, path, error) == 0 ? tt_model_load_config(model, path, error) : -1;
 }
 
 static bool has_control(const char *text)
@@ -102,9 +110,9 @@ static int load_shards(struct tt_model *model, const struct index *index, struct
     for (size_t i = 0; i < index->nshards; i++) {
         size_t first = model->tensors.count;
         char *path = tt_path_beside(index->path, index->list[i]);
-        const struct tt_file *file = tt_model_add_file(model, path, error);
+        int rc = tt_model_add_tensors(model, path, error);
         free(path);
-        if (!file || tt_safetensors_parse(file, &model->tensors, NULL, error) != 0)
+        if (rc != 0)
             return -1;
         keep_indexed(model, first, index->placed, index->entries, index->list[i]);
     }
@@ -174,9 +182,9 @@ int tt_model_load_index(struct tt_model *model, const char *path, struct tt_erro
 
     if (json && !cJSON_IsObject(map))
         tt_fail(error, TT_EINPUT,
-                "%s has no \"weight_map\": it is no index of safetensors shards; name the folder", path);
+                "%s has no \"weight_map\": it is no index of shards; name the folder", path);
     else if (json)
         rc = load_map(model, path, map, error);
     cJSON_Delete(json);
-    return rc == 0 ? load_config(model, path, error) : -1;
+    return rc == 0 ? tt_model_load_config(model, path, error) : -1;
 }

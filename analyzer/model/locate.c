@@ -49,11 +49,15 @@ static enum tt_model_kind kind_of(const char *path)
         return TT_MODEL_SAFETENSORS;
     if (ends_with(path, ".gguf"))
         return TT_MODEL_GGUF;
+    if (ends_with(path, ".bin") || ends_with(path, ".pt") || ends_with(path, ".pth"))
+        return TT_MODEL_TORCH;
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    bool gguf = fd >= 0 && read(fd, start, 4) == 4 && memcmp(start, "GGUF", 4) == 0;
+    bool known = fd >= 0 && read(fd, start, 4) == 4;
     if (fd >= 0)
         close(fd);
-    return gguf ? TT_MODEL_GGUF : TT_MODEL_SAFETENSORS;
+    if (known && memcmp(start, "GGUF", 4) == 0)
+        return TT_MODEL_GGUF;
+    return known && memcmp(start, "PK\3\4", 4) == 0 ? TT_MODEL_TORCH : TT_MODEL_SAFETENSORS;
 }
 
 /* The only file with that ending, or of several splits the first; NULL when none or several. */
@@ -82,8 +86,11 @@ static char *only_file(const char *folder, const char *end, int *found)
 
 static char *file_in_folder(const char *folder, struct tt_error *error)
 {
-    static const char *const usual[] = {"model.safetensors.index.json", "model.safetensors"};
-    static const char *const endings[] = {".safetensors.index.json", ".safetensors", ".gguf"};
+    static const char *const usual[] = {
+        "model.safetensors.index.json",  "model.safetensors",         "pytorch_model.bin.index.json",
+        "pytorch_model.bin",             "adapter_model.safetensors", "adapter_model.bin",
+    };
+    static const char *const endings[] = {".safetensors.index.json", ".safetensors", ".gguf", ".pt", ".pth"};
     int found;
 
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
@@ -103,9 +110,7 @@ static char *file_in_folder(const char *folder, struct tt_error *error)
         }
     }
     tt_fail(error, TT_EINPUT,
-            "%s holds neither *.safetensors nor *.gguf; name a model file or a folder with one (weights as "
-            ".bin or "
-            ".pt: save them as safetensors)",
+            "%s holds no *.safetensors, *.gguf, pytorch_model.bin or *.pt; name a model file or a folder with one",
             folder);
     return NULL;
 }

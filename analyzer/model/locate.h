@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-enum tt_model_kind { TT_MODEL_GGUF, TT_MODEL_SAFETENSORS, TT_MODEL_INDEX };
+enum tt_model_kind { TT_MODEL_GGUF, TT_MODEL_SAFETENSORS, TT_MODEL_TORCH, TT_MODEL_INDEX };
 
 struct tt_model_place {
     char *path; /* owned by the caller */

@@ -10,6 +10,20 @@
 #include "model/config.h"
 #include "model/locate.h"
 #include "model/parts.h"
+#include "model/quantised.h"
+
+void tt_model_own(struct tt_model *model, void *memory)
+{
+    model->owned = tt_grow(model->owned, model->nowned + 1, sizeof *model->owned);
+    model->owned[model->nowned++] = memory;
+}
+
+void *tt_model_alloc(struct tt_model *model, size_t bytes)
+{
+    void *memory = tt_alloc(bytes);
+    tt_model_own(model, memory);
+    return memory;
+}
 
 const struct tt_file *tt_model_add_file(struct tt_model *model, const char *path, struct tt_error *error)
 {
@@ -41,11 +55,14 @@ static int load(struct tt_model *model, enum tt_model_kind kind, struct tt_error
     static int (*const loaders[])(struct tt_model *, const char *, struct tt_error *) = {
         [TT_MODEL_GGUF] = tt_model_load_gguf,
         [TT_MODEL_SAFETENSORS] = tt_model_load_safetensors,
+        [TT_MODEL_TORCH] = tt_model_load_torch,
         [TT_MODEL_INDEX] = tt_model_load_index,
     };
 
     model->scheme = kind == TT_MODEL_GGUF ? "gguf" : "hf";
-    return loaders[kind](model, model->path, error) == 0 ? index_names(model, error) : -1;
+    if (loaders[kind](model, model->path, error) != 0 || index_names(model, error) != 0)
+        return -1;
+    return kind == TT_MODEL_GGUF ? 0 : tt_quantised_add(model, error);
 }
 
 struct tt_model *tt_model_open(const char *path, struct tt_error *error)
@@ -67,6 +84,12 @@ void tt_model_close(struct tt_model *model)
 {
     if (!model)
         return;
+    for (size_t i = 0; i < model->nadapters; i++)
+        tt_model_close(model->adapters[i]);
+    free(model->adapters);
+    for (size_t i = 0; i < model->nowned; i++)
+        free(model->owned[i]);
+    free(model->owned);
     tt_names_free(model->names);
     tt_tensors_free(&model->tensors);
     tt_gguf_free(&model->gguf);
@@ -104,20 +127,26 @@ const struct tt_model_tensor *tt_model_tensor(const struct tt_model *model, cons
     return tt_names_find(model->names, name, &index) ? &model->tensors.items[index] : NULL;
 }
 
+static int outside(const struct tt_model_tensor *tensor, uint64_t first, uint64_t count, struct tt_error *error)
+{
+    return tt_fail(error, TT_EINPUT, "elements %llu to %llu are outside tensor '%s' of %s",
+                   (unsigned long long)first, (unsigned long long)(first + count),
+                   tt_printable(tensor->name, strlen(tensor->name)).text, tensor->file);
+}
+
 int tt_model_read(const struct tt_model_tensor *tensor, uint64_t first, uint64_t count, double *out,
                   struct tt_error *error)
 {
-    struct tt_printable name = tt_printable(tensor->name, strlen(tensor->name));
     uint64_t total;
 
     if (!tt_shape_count(tensor->rank, tensor->shape, &total) || first > total || count > total - first)
-        return tt_fail(error, TT_EINPUT, "elements %llu to %llu are outside tensor '%s' of %s",
-                       (unsigned long long)first, (unsigned long long)(first + count), name.text,
-                       tensor->file);
-    if (tt_decode_range(tensor->dtype, tensor->data, first, count, out) != 0)
-        return tt_fail(
-            error, TT_EINPUT,
-            "tensor '%s' of %s is stored as %s, which cannot be read yet; use a file in f16, bf16 or q8_0",
-            name.text, tensor->file, tt_dtype_info(tensor->dtype)->name);
-    return 0;
+        return outside(tensor, first, count, error);
+    if (tensor->form)
+        return tensor->form->read(tensor->form, first, count, out, error);
+    if (tt_decode_range(tensor->dtype, tensor->data, first, count, out) == 0)
+        return 0;
+    return tt_fail(
+        error, TT_EINPUT,
+        "tensor '%s' of %s is stored as %s, which cannot be read yet; use a file in f16, bf16 or q8_0",
+        tt_printable(tensor->name, strlen(tensor->name)).text, tensor->file, tt_dtype_info(tensor->dtype)->name);
 }

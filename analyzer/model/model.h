@@ -30,16 +30,22 @@ struct tt_model_tensor {
     int64_t shape[8];    /* row-major, outermost first, for GGUF too (its ne[] reversed) */
     const char *file;    /* absolute path of the file that holds it */
     uint64_t offset;     /* bytes from the start of that file */
-    uint64_t nbytes;
-    const void *data;    /* mapped, valid until tt_model_close */
+    uint64_t nbytes;     /* in the file; 0 for one that is only computed */
+    const void *data;    /* mapped, valid until tt_model_close; NULL when its bytes are not elements of `dtype` */
     const struct tt_tensor_form *form; /* NULL: the values are the bytes at `data` in `dtype` */
     const struct tt_model_tensor *base; /* of a slice or transpose: the tensor of the file that it is a part of; NULL: none */
 };
 
-/* `path`: a .gguf (of splits any one), a .safetensors, a model.safetensors.index.json, a folder with
- * config.json and safetensors, or an id in the local Hugging Face cache. NULL with one line in *error. */
+/* `path`: a .gguf (of splits any one), a .safetensors, a PyTorch archive (.bin, .pt), an index of either, a folder
+ * with config.json and one of these, or an id in the local Hugging Face cache. Quantised weights of several tensors
+ * are listed computed under the name that they have unquantised. NULL with one line in *error. */
 struct tt_model *tt_model_open(const char *path, struct tt_error *error);
 void tt_model_close(struct tt_model *model);
+
+/* Adds a LoRA adapter: a PEFT folder or its adapter_model.safetensors, or a GGUF adapter. The weights that it names
+ * become weight + scale * (what the adapter's own alpha and rank say) * B * A; several add up. To be called before
+ * anything keeps values of the model. */
+int tt_model_add_adapter(struct tt_model *model, const char *path, double scale, struct tt_error *error);
 
 const char *tt_model_path(const struct tt_model *model);
 /* Naming scheme of its tensors and metadata: "gguf" or "hf". */

@@ -15,6 +15,14 @@ void tt_tensors_add(struct tt_tensors *tensors, const struct tt_model_tensor *te
     tensors->items[tensors->count++] = *tensor;
 }
 
+void tt_tensors_reserve(struct tt_tensors *tensors, size_t count)
+{
+    if (tensors->capacity - tensors->count >= count)
+        return;
+    tensors->capacity = tensors->count + count;
+    tensors->items = tt_grow(tensors->items, tensors->capacity, sizeof *tensors->items);
+}
+
 void tt_tensors_free(struct tt_tensors *tensors)
 {
     for (size_t i = 0; i < tensors->count; i++)

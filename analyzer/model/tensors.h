@@ -16,6 +16,8 @@ struct tt_tensors {
 };
 
 void tt_tensors_add(struct tt_tensors *tensors, const struct tt_model_tensor *tensor);
+/* Room for `count` more without moving those that are there. */
+void tt_tensors_reserve(struct tt_tensors *tensors, size_t count);
 void tt_tensors_free(struct tt_tensors *tensors);
 
 /* No two of the tensors from `first` on share bytes of `file`. */

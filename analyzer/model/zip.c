@@ -217,3 +217,8 @@ const uint8_t *tt_zip_unpack(const struct tt_file *file, const struct tt_zip_mem
     unpacked_error(file, member, fault, error);
     return NULL;
 }
+
+const uint8_t *tt_zip_stored(const struct tt_file *file, const struct tt_zip_member *member)
+{
+    return member->method == 0 && member->size == member->packed ? file->data + member->offset : NULL;
+}

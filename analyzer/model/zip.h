@@ -26,4 +26,7 @@ int tt_zip_list(const struct tt_file *file, struct tt_zip_member **members, size
 const uint8_t *tt_zip_unpack(const struct tt_file *file, const struct tt_zip_member *member, void **owned,
                              struct tt_error *error);
 
+/* The bytes of a member that is stored as it is, unverified, for those of gigabytes; NULL without a line: packed. */
+const uint8_t *tt_zip_stored(const struct tt_file *file, const struct tt_zip_member *member);
+
 #endif

@@ -2,13 +2,15 @@
  *
  * Model files, in two ways. Without arguments: hostile and damaged files must give one clear line.
  * "dump-model|dump-arrays FILE VALUES": one JSON line per tensor on stdout, its values appended as f64 to
- * VALUES, for model_test.py, which compares with other implementations. "number|string|list FILE KEY":
+ * VALUES, for model_test.py, which compares with other implementations. FILE may be MODEL+ADAPTER=SCALE+…
+ * "ends FILE": first and last element of every tensor, peak memory. "number|string|list FILE KEY":
  * metadata.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -39,13 +41,15 @@ static uint64_t element_count(int rank, const int64_t *shape)
 }
 
 static void print_entry(const char *name, enum tt_dtype dtype, int rank, const int64_t *shape,
-                        uint64_t nbytes)
+                        uint64_t nbytes, const char *form)
 {
     cJSON *line = cJSON_CreateObject(), *list;
 
     cJSON_AddStringToObject(line, "name", name);
     cJSON_AddStringToObject(line, "dtype", tt_dtype_info(dtype)->name);
     cJSON_AddNumberToObject(line, "nbytes", (double)nbytes);
+    if (form)
+        cJSON_AddStringToObject(line, "form", form);
     list = cJSON_AddArrayToObject(line, "shape");
     for (int i = 0; i < rank; i++)
         cJSON_AddItemToArray(list, cJSON_CreateNumber((double)shape[i]));
@@ -61,16 +65,36 @@ static int fail_with(const struct tt_error *error)
     return 2;
 }
 
+/* "MODEL" or "MODEL+ADAPTER=SCALE+…" */
+static struct tt_model *open_model(const char *path, struct tt_error *error)
+{
+    char *text = strdup(path), *rest = text, *part = strsep(&rest, "+");
+    struct tt_model *model = tt_model_open(part, error);
+
+    while (model && (part = strsep(&rest, "+"))) {
+        char *equals = strrchr(part, '=');
+        if (equals)
+            *equals++ = '\0';
+        if (tt_model_add_adapter(model, part, equals ? atof(equals) : 1, error) == 0)
+            continue;
+        tt_model_close(model);
+        model = NULL;
+    }
+    free(text);
+    return model;
+}
+
 static int dump_model(const char *path, FILE *out, struct tt_error *error)
 {
-    struct tt_model *model = tt_model_open(path, error);
+    struct tt_model *model = open_model(path, error);
     int rc = model ? 0 : -1;
 
     for (size_t i = 0; model && i < tt_model_ntensors(model) && rc == 0; i++) {
         const struct tt_model_tensor *tensor = tt_model_tensor_at(model, i);
         uint64_t count = element_count(tensor->rank, tensor->shape);
         double *values = malloc((count + 1) * sizeof *values);
-        print_entry(tensor->name, tensor->dtype, tensor->rank, tensor->shape, tensor->nbytes);
+        print_entry(tensor->name, tensor->dtype, tensor->rank, tensor->shape, tensor->nbytes,
+                    tensor->form ? tensor->form->name : NULL);
         rc = tt_model_read(tensor, 0, count, values, error);
         fwrite(values, sizeof *values, rc == 0 ? count : 0, out);
         free(values);
@@ -88,13 +112,35 @@ static int dump_arrays(const char *path, FILE *out, struct tt_error *error)
         const struct tt_array *array = tt_arrays_at(arrays, i);
         uint64_t count = element_count(array->rank, array->shape);
         double *values = malloc((count + 1) * sizeof *values);
-        print_entry(array->name, array->dtype, array->rank, array->shape, array->nbytes);
+        print_entry(array->name, array->dtype, array->rank, array->shape, array->nbytes, NULL);
         rc = tt_array_read_f64(array, 0, count, values, error);
         fwrite(values, sizeof *values, rc == 0 ? count : 0, out);
         free(values);
     }
     tt_arrays_close(arrays);
     return rc;
+}
+
+/* First and last element of every tensor, which is all that is touched, then the peak of resident memory in KiB. */
+static int ends_of_model(const char *path)
+{
+    struct tt_error error = {0};
+    struct tt_model *model = open_model(path, &error);
+    struct rusage usage;
+    double values[2] = {0, 0};
+    int rc = model ? 0 : -1;
+
+    for (size_t i = 0; model && i < tt_model_ntensors(model) && rc == 0; i++) {
+        const struct tt_model_tensor *tensor = tt_model_tensor_at(model, i);
+        uint64_t count = element_count(tensor->rank, tensor->shape);
+        rc = tt_model_read(tensor, 0, 1, &values[0], &error);
+        rc = rc ? rc : tt_model_read(tensor, count - 1, 1, &values[1], &error);
+        printf("%s %.17g %.17g\n", tensor->name, values[0], values[1]);
+    }
+    tt_model_close(model);
+    getrusage(RUSAGE_SELF, &usage);
+    printf("%ld\n", usage.ru_maxrss);
+    return rc == 0 ? 0 : fail_with(&error);
 }
 
 static int dump(const char *kind, const char *path, const char *values)
@@ -567,12 +613,14 @@ static void test_no_such_model(void)
 
     CHECK(!tt_model_open("/nonexistent/model.gguf", &error) &&
           strstr(error.message, "/nonexistent/model.gguf"));
-    CHECK(!tt_model_open(folder, &error) && strstr(error.message, "neither"));
+    CHECK(!tt_model_open(folder, &error) && strstr(error.message, "holds no"));
     CHECK(!tt_model_open("no-such-org/no-such-model", &error) && strstr(error.message, "cache"));
 }
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "ends") == 0)
+        return ends_of_model(argv[2]);
     if (argc == 4 && strncmp(argv[1], "dump-", 5) == 0)
         return dump(argv[1] + 5, argv[2], argv[3]);
     if (argc == 4)

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Job: fp8 and int8 weights with scales beside them, [.., rows, columns] times a scale per tensor, per channel, per
+ * block of rows and columns (the last block of an axis may be partial), or per leading axis (expert).
+ *   X.weight_scale_inv   block-wise fp8; despite its name it multiplies
+ *   X.weight_scale       fp8 and int8 of the compressed-tensors and fbgemm kinds; X.weight_zero_point with it
+ *   X.SCB                int8 of bitsandbytes: weight * SCB / 127
+ * Invariant: block counts times block lengths cover both axes, so every scale that is looked up is there.
+ */
+#include "model/quantised.h"
+
+#include "model/forms.h"
+
+#define USUAL_BLOCK 128 /* of models that say nothing */
+
+struct scaled {
+    struct tt_row_form rows;
+    struct tt_model_tensor weight, scale; /* copies: the list's own entry becomes the computed tensor */
+    const struct tt_model_tensor *zero;   /* NULL: none; shaped as `scale` */
+    uint64_t matrix_rows;                 /* rows of one matrix; leading axes are stacks of them */
+    uint64_t block_rows, block_columns;
+    uint64_t scale_rows, scale_columns; /* blocks of one matrix */
+    bool one;                           /* one scale for all matrices */
+    double divisor;
+};
+
+static int read_row(const struct tt_row_form *form, uint64_t row, uint64_t first, uint64_t count, double *out,
+                    struct tt_error *error)
+{
+    const struct scaled *s = (const struct scaled *)form;
+    uint64_t matrix = s->one ? 0 : row / s->matrix_rows;
+    uint64_t line = (matrix * s->scale_rows + row % s->matrix_rows / s->block_rows) * s->scale_columns;
+
+    (void)error;
+    tt_decode_range(s->weight.dtype, s->weight.data, row * form->columns + first, count, out);
+    for (uint64_t at = 0; at < count;) {
+        uint64_t block = (first + at) / s->block_columns, end = (block + 1) * s->block_columns - first;
+        double scale = tt_element(&s->scale, line + block) / s->divisor;
+        double zero = s->zero ? tt_element(s->zero, line + block) : 0;
+        for (end = end < count ? end : count; at < end; at++)
+            out[at] = (out[at] - zero) * scale;
+    }
+    return 0;
+}
+
+/* Length of a block when `length` elements have `blocks` of them, `configured` (0: not) by config.json; 0: none fits. */
+static uint64_t block_length(uint64_t length, uint64_t blocks, uint64_t configured)
+{
+    const uint64_t candidates[] = {configured, USUAL_BLOCK};
+
+    if (blocks <= 1)
+        return blocks ? length : 0;
+    if (blocks == length)
+        return 1;
+    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++)
+        if (candidates[i] && (length - 1) / candidates[i] + 1 == blocks)
+            return candidates[i];
+    return length % blocks == 0 ? length / blocks : 0;
+}
+
+static uint64_t configured_block(const struct tt_model *model, size_t axis)
+{
+    static const char *const keys[] = {"quantization_config.weight_block_size",
+                                       "quantization_config.config_groups.group_0.weights.block_structure"};
+    double length;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (tt_model_array_number(model, keys[i], axis, &length) && length >= 1 && length <= 1 << 20)
+            return (uint64_t)length;
+    return 0;
+}
+
+static uint64_t leading(const struct tt_model_tensor *tensor, int behind)
+{
+    uint64_t count = 1;
+    for (int i = 0; i < tensor->rank - behind; i++)
+        count *= (uint64_t)tensor->shape[i];
+    return count;
+}
+
+/* Blocks of one matrix as the shape of the scales tells them; false: the shapes do not fit. */
+static bool count_blocks(struct scaled *s)
+{
+    const struct tt_model_tensor *weight = &s->weight, *scale = &s->scale;
+    uint64_t count = tt_elements(scale), rows = tt_axis(weight, -2);
+
+    s->scale_rows = s->scale_columns = 1;
+    s->one = count == 1;
+    if (s->one)
+        return true;
+    if (scale->rank == weight->rank) {
+        s->scale_rows = tt_axis(scale, -2);
+        s->scale_columns = tt_axis(scale, -1);
+        return leading(scale, 2) == leading(weight, 2);
+    }
+    if (weight->rank == 2 && scale->rank == 1) { /* per output channel */
+        s->scale_rows = count;
+        return count == rows;
+    }
+    if (scale->rank == weight->rank - 1 && tt_axis(scale, -1) == rows) { /* the same, of a stack */
+        s->scale_rows = rows;
+        return leading(scale, 1) == leading(weight, 2);
+    }
+    return count == leading(weight, 2); /* one a matrix */
+}
+
+static const char *form_name(const struct scaled *s)
+{
+    bool whole_rows = s->scale_columns == 1;
+    bool fp8 = s->weight.dtype != TT_I8;
+
+    if (whole_rows && s->scale_rows == 1)
+        return fp8 ? "fp8 per tensor" : "int8 per tensor";
+    if (whole_rows && s->block_rows == 1)
+        return fp8 ? "fp8 per channel" : "int8 per channel";
+    return fp8 ? "fp8 per block" : "int8 per block";
+}
+
+static int make(struct tt_model *model, struct tt_model_tensor *weight, struct scaled *s, struct tt_error *error)
+{
+    bool fits = weight->rank >= 2 && tt_elements(weight) > 0 && count_blocks(s);
+
+    s->matrix_rows = tt_axis(weight, -2);
+    s->rows.columns = tt_axis(weight, -1);
+    s->block_rows = fits ? block_length(s->matrix_rows, s->scale_rows, configured_block(model, 0)) : 0;
+    s->block_columns = fits ? block_length(s->rows.columns, s->scale_columns, configured_block(model, 1)) : 0;
+    if (!s->block_rows || !s->block_columns)
+        return tt_quantised_misfit(weight, "the shape of its scales does not fit its own", error);
+    if (tt_decode_range(s->scale.dtype, s->scale.data, 0, 0, NULL) != 0)
+        return tt_quantised_misfit(weight, "its scales are of a type that cannot be read", error);
+    if (s->zero && tt_elements(s->zero) != tt_elements(&s->scale))
+        return tt_quantised_misfit(weight, "it has other zero points than scales", error);
+    s->rows.form = (struct tt_tensor_form){form_name(s), tt_read_rows};
+    s->rows.row = read_row;
+    weight->form = &s->rows.form;
+    return 1;
+}
+
+int tt_quantised_scaled(struct tt_model *model, size_t index, struct tt_error *error)
+{
+    static const struct {
+        const char *owner, *scale, *zero; /* ends of the names of weight, scale, zero point */
+        double divisor;
+    } rules[] = {
+        {"", "_scale_inv", NULL, 1},
+        {"", "_scale", "_zero_point", 1},
+        {".weight", ".SCB", NULL, 127},
+    };
+    struct tt_model_tensor *weight = &model->tensors.items[index];
+
+    if (weight->form || (weight->dtype != TT_F8_E4M3 && weight->dtype != TT_F8_E5M2 && weight->dtype != TT_I8))
+        return 0;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        size_t stem = tt_stem(weight->name, rules[i].owner);
+        const struct tt_model_tensor *scale =
+            stem ? tt_model_sibling(model, weight->name, stem, rules[i].scale) : NULL;
+        if (!scale || scale->form)
+            continue;
+        struct scaled *s = tt_model_alloc(model, sizeof *s);
+        s->weight = *weight;
+        s->scale = *scale;
+        s->zero = rules[i].zero ? tt_model_sibling(model, weight->name, stem, rules[i].zero) : NULL;
+        s->divisor = rules[i].divisor;
+        return make(model, weight, s, error);
+    }
+    return 0;
+}
