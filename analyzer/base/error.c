@@ -10,6 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A message quotes foreign files and stays one line, whatever they hold. */
+static void keep_printable(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == '\x7f')
+            *text = '?';
+}
+
 int(tt_fail)(struct tt_error *error, enum tt_error_code code, const char *format, ...)
 {
     if (!error)
@@ -19,6 +27,7 @@ int(tt_fail)(struct tt_error *error, enum tt_error_code code, const char *format
     error->code = code;
     vsnprintf(error->message, sizeof error->message, format, arguments);
     va_end(arguments);
+    keep_printable(error->message);
     return -1;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "graph/graph.h"
+#include "model/file.h"
 
 #define MAX_FILE     (4u << 20)
 #define MAX_EXTENDS  8
@@ -167,9 +168,10 @@ static void not_known(const struct tt_model *model, struct tt_error *error)
     if (!tt_model_string(model, "general.architecture", &name) &&
         !tt_model_string(model, "architectures.0", &name))
         tt_model_string(model, "model_type", &name);
+    struct tt_printable printable = tt_printable(name, strlen(name));
     tt_fail(error, TT_EINPUT,
             "%s: no architecture file describes '%s'; add one to %s/architectures (docs/architectures.md)",
-            tt_model_path(model), name, tt_data_directory());
+            tt_model_path(model), printable.text, tt_data_directory());
 }
 
 cJSON *tt_architecture_for(const struct tt_model *model, struct tt_error *error)

@@ -1,454 +1,435 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Damaged model files and arrays: small good files of every container, mutated, must open or be refused with
- * one line, and what opens must be readable to its last element. Built with sanitizers, which end the program
- * at the first fault; the case then lies in the folder that was printed. Usage: model_fuzz ITERATIONS [SEED]
+ * Damaged model files. Good ones are mutated; a case that takes a new way through the readers is kept and mutated
+ * further. Built with sanitizers. A child does the work: a fault, or a case of more than SECONDS, ends it, the
+ * case is put aside and the next child goes on.
+ *
+ *   model_fuzz [--target NAME] [--seconds S] [--executions N] [--seed N] [--seeds DIR] [--corpus DIR] [--log FILE]
+ *   model_fuzz --replay TARGET FILE
+ *
+ * DIR/TARGET/ holds seeds or the corpus, SEEDS/TARGET.beside/ files that lie beside each case, CORPUS/crashes the
+ * cases that were put aside. A line for each target is appended to FILE: when, executions, faults. Exit status 1
+ * after any fault.
  */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include "model/arrays.h"
-#include "model/identity.h"
-#include "model/model.h"
+#include "coverage.h"
+#include "mutate.h"
+#include "targets.h"
 
-#define LARGEST_FILE   16384  /* bytes of a case */
-#define LARGEST_MEMORY 200000 /* KiB, sanitizers included */
-#define SECONDS        20     /* for one case */
+#define LARGEST_MEMORY 400000 /* KiB of a child, sanitizers included */
+#define SECONDS        10     /* for one case */
+#define MOST_FAULTS    10     /* of one target in one run */
+#define MOST_CORPUS    20000  /* cases */
+#define CHANGES        6      /* of one case at most */
 
 /* A length field that is believed asks for more than 64 MiB, which ends the program. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
-    return "max_allocation_size_mb=64:quarantine_size_mb=16";
+    return "max_allocation_size_mb=64:quarantine_size_mb=16:detect_leaks=1";
 }
 
-struct bytes {
-    unsigned char at[LARGEST_FILE];
+struct settings {
+    const char *target, *seeds, *corpus, *log;
+    double seconds; /* for all targets */
+    long executions; /* for each target; the first limit that is reached counts */
+    uint64_t seed;
+};
+
+struct tally { /* shared with the children */
+    long executions, opened, kept, cases;
+};
+
+struct corpus {
+    struct bytes **cases; /* [count] */
     size_t count;
 };
 
-static uint64_t state;
-static volatile unsigned char sink; /* keeps reads alive */
+struct session {
+    const struct settings *settings;
+    const struct target *target;
+    struct corpus corpus;
+    struct tally *tally;
+    char folder[64]; /* of the case */
+    double until;
+};
 
-static uint64_t next_random(void)
+static double now(void)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static size_t below(size_t limit)
+/* ---- files ---- */
+
+static int write_bytes(const char *path, const struct bytes *bytes)
 {
-    return limit ? (size_t)(next_random() % limit) : 0;
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int rc = file >= 0 && write(file, bytes->at, bytes->count) == (ssize_t)bytes->count ? 0 : -1;
+
+    if (file >= 0)
+        close(file);
+    return rc;
 }
 
-/* ---- good files ---- */
-
-static void put(struct bytes *bytes, const void *from, size_t count)
+/* False: not there, or larger than a case may be. */
+static bool read_bytes(const char *path, struct bytes *bytes)
 {
-    if (count > LARGEST_FILE - bytes->count)
-        abort();
-    memcpy(bytes->at + bytes->count, from, count);
-    bytes->count += count;
-}
+    FILE *file = fopen(path, "rb");
+    bool whole = false;
 
-static void put_number(struct bytes *bytes, uint64_t value, size_t width)
-{
-    put(bytes, &value, width); /* little-endian */
-}
-
-static void put_string(struct bytes *bytes, const char *text)
-{
-    put_number(bytes, strlen(text), 8);
-    put(bytes, text, strlen(text));
-}
-
-static void put_noise(struct bytes *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        put_number(bytes, next_random(), 1);
-}
-
-static void make_safetensors(struct bytes *file)
-{
-    put_string(file, "{\"__metadata__\":{\"format\":\"pt\"},"
-                     "\"a.weight\":{\"dtype\":\"F32\",\"shape\":[4,6],\"data_offsets\":[0,96]},"
-                     "\"b\":{\"dtype\":\"BF16\",\"shape\":[24],\"data_offsets\":[96,144]},"
-                     "\"c\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[144,152]},"
-                     "\"d\":{\"dtype\":\"F8_E4M3\",\"shape\":[2,2,2],\"data_offsets\":[152,160]}}   ");
-    put_noise(file, 160);
-}
-
-static void make_index(struct bytes *file)
-{
-    const char *text =
-        "{\"metadata\":{\"total_size\":160},\"weight_map\":{\"a.weight\":\"shard.safetensors\","
-        "\"b\":\"shard.safetensors\",\"c\":\"shard.safetensors\"}}";
-    put(file, text, strlen(text));
-}
-
-/* One metadata entry of every kind. */
-static void put_metadata(struct bytes *file)
-{
-    static const struct {
-        const char *key;
-        uint32_t type;
-        size_t width;
-    } plain[] = {{"u8", 0, 1},  {"i8", 1, 1},   {"u16", 2, 2},  {"i16", 3, 2},  {"u32", 4, 4}, {"i32", 5, 4},
-                 {"f32", 6, 4}, {"bool", 7, 1}, {"u64", 10, 8}, {"i64", 11, 8}, {"f64", 12, 8}};
-
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        put_string(file, plain[i].key);
-        put_number(file, plain[i].type, 4);
-        put_number(file, 1, plain[i].width);
+    if (file) {
+        bytes->count = fread(bytes->at, 1, sizeof bytes->at, file);
+        whole = feof(file) || fgetc(file) == EOF;
+        fclose(file);
     }
-    put_string(file, "string");
-    put_number(file, 8, 4);
-    put_string(file, "value");
-    put_string(file, "words");
-    put_number(file, 9, 4);
-    put_number(file, 8, 4);
-    put_number(file, 2, 8);
-    put_string(file, "one");
-    put_string(file, "two");
-    put_string(file, "nested");
-    put_number(file, 9, 4);
-    put_number(file, 9, 4);
-    put_number(file, 1, 8);
-    put_number(file, 4, 4);
-    put_number(file, 3, 8);
-    put_noise(file, 12);
-    put_string(file, "general.alignment");
-    put_number(file, 4, 4);
-    put_number(file, 32, 4);
+    return whole;
 }
 
-static void make_gguf(struct bytes *file)
+static struct bytes *keep(struct corpus *corpus, const struct bytes *bytes)
 {
-    static const struct {
-        const char *name;
-        uint64_t columns, rows;
-        uint32_t type;
-        size_t nbytes; /* a multiple of the alignment */
-    } tensors[] = {{"blk.0.q", 32, 8, 8, 288}, {"blk.0.k", 256, 2, 12, 288}, {"norm", 24, 1, 0, 96},
-                   {"half", 24, 8, 1, 384},    {"q6", 256, 1, 14, 224},      {"mx", 32, 1, 39, 32},
-                   {"plain", 32, 8, 0, 1024}};
-    const size_t count = sizeof tensors / sizeof *tensors;
-    uint64_t offset = 0;
+    if (corpus->count == MOST_CORPUS)
+        return NULL;
+    struct bytes *copy = malloc(offsetof(struct bytes, at) + bytes->count);
+    corpus->cases = realloc(corpus->cases, (corpus->count + 1) * sizeof *corpus->cases);
+    require(copy && corpus->cases, "no memory");
+    memcpy(copy->at, bytes->at, bytes->count);
+    copy->count = bytes->count;
+    return corpus->cases[corpus->count++] = copy;
+}
 
-    put(file, "GGUF", 4);
-    put_number(file, 3, 4);
-    put_number(file, count, 8);
-    put_number(file, 15, 8);
-    put_metadata(file);
-    for (size_t i = 0; i < count; i++, offset += tensors[i - 1].nbytes) {
-        put_string(file, tensors[i].name);
-        put_number(file, 2, 4);
-        put_number(file, tensors[i].columns, 8);
-        put_number(file, tensors[i].rows, 8);
-        put_number(file, tensors[i].type, 4);
-        put_number(file, offset, 8);
+static void each_file(const char *root, const char *name, void (*use)(struct session *, const char *path),
+                      struct session *session)
+{
+    char path[4096];
+    struct dirent **entries = NULL;
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    int count = scandir(path, &entries, NULL, alphasort); /* the same order everywhere */
+
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%s/%s", root, name, entries[i]->d_name);
+        if (entries[i]->d_name[0] != '.')
+            use(session, path);
+        free(entries[i]);
     }
-    put_noise(file, offset + 32);
+    free(entries);
 }
 
-static void make_npy(struct bytes *file)
+static void load_case(struct session *session, const char *path)
 {
-    const char *header = "{'descr': '>f4', 'fortran_order': True, 'shape': (2, 3, 4), }            \n";
-
-    put(file, "\x93NUMPY\1\0", 8);
-    put_number(file, strlen(header), 2);
-    put(file, header, strlen(header));
-    put_noise(file, 96);
+    static struct bytes bytes;
+    if (read_bytes(path, &bytes))
+        keep(&session->corpus, &bytes);
 }
 
-static size_t deflated(const struct bytes *from, unsigned char *to, size_t room)
+static void lay_beside(struct session *session, const char *path)
 {
-    z_stream stream = {.next_in = (unsigned char *)from->at,
-                       .avail_in = (unsigned)from->count,
-                       .next_out = to,
-                       .avail_out = (unsigned)room};
+    static struct bytes bytes;
+    char copy[4096];
 
-    deflateInit2(&stream, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
-    deflate(&stream, Z_FINISH);
-    deflateEnd(&stream);
-    return stream.total_out;
+    snprintf(copy, sizeof copy, "%s/%s", session->folder, strrchr(path, '/') + 1);
+    require(read_bytes(path, &bytes) && write_bytes(copy, &bytes) == 0, path);
 }
 
-/* What local header and directory entry have in common, from the version that is needed on. */
-static void put_member_fields(struct bytes *file, unsigned method, uint32_t crc, size_t packed, size_t size)
+static void remove_file(struct session *session, const char *path)
 {
-    put_number(file, 20, 2);
-    put_number(file, 0, 2);
-    put_number(file, method, 2);
-    put_number(file, 0, 4);
-    put_number(file, crc, 4);
-    put_number(file, packed, 4);
-    put_number(file, size, 4);
-    put_number(file, 5, 2); /* bytes of the name */
+    unlink(path);
 }
 
-static void make_npz(struct bytes *file)
+static void save_new(const struct session *session, const struct bytes *bytes)
 {
-    static struct bytes array, directory;
-    unsigned char packed[2][1024];
-    size_t lengths[2];
+    char path[4096];
 
-    array.count = directory.count = 0;
-    make_npy(&array);
-    lengths[0] = array.count;
-    memcpy(packed[0], array.at, array.count);
-    lengths[1] = deflated(&array, packed[1], sizeof packed[1]);
-    uint32_t crc = (uint32_t)crc32(0, array.at, (unsigned)array.count);
-    for (int i = 0; i < 2; i++) {
-        put(&directory, "PK\1\2\24\0", 6);
-        put_member_fields(&directory, i ? 8 : 0, crc, lengths[i], array.count);
-        put_number(&directory, 0, 8);
-        put_number(&directory, 0, 4);
-        put_number(&directory, 0, 2);
-        directory.count -= 2; /* extra 2, comment 2, disk 2, attributes 2 + 4 are zero */
-        put_number(&directory, file->count, 4);
-        put(&directory, i ? "b.npy" : "a.npy", 5);
-        put(file, "PK\3\4", 4);
-        put_member_fields(file, i ? 8 : 0, crc, lengths[i], array.count);
-        put_number(file, 0, 2);
-        put(file, i ? "b.npy" : "a.npy", 5);
-        put(file, packed[i], lengths[i]);
+    if (!session->settings->corpus)
+        return;
+    snprintf(path, sizeof path, "%s/%s/%08lx%04zx", session->settings->corpus, session->target->name,
+             (unsigned long)crc32(0, bytes->at, (unsigned)bytes->count), bytes->count & 0xffff);
+    write_bytes(path, bytes);
+}
+
+/* ---- one case ---- */
+
+static bool use_case(struct session *session, const struct bytes *bytes)
+{
+    const struct target *target = session->target;
+    char file[128], opened[128];
+    bool any = false;
+
+    snprintf(file, sizeof file, "%s/%s", session->folder, target->file);
+    snprintf(opened, sizeof opened, "%s/%s", session->folder, target->opens ? target->opens : target->file);
+    require(write_bytes(file, bytes) == 0, file);
+    alarm(SECONDS);
+    coverage_begin();
+    for (int i = 0; i < 3 && target->use[i]; i++)
+        any |= target->use[i](opened);
+    alarm(0);
+    session->tally->executions++;
+    session->tally->opened += any;
+    return any;
+}
+
+static const struct bytes *any_case(const struct corpus *corpus)
+{
+    size_t newest = corpus->count > 16 && random_below(3) == 0 ? 16 : corpus->count;
+    return corpus->cases[corpus->count - newest + random_below(newest)];
+}
+
+static void damage(const struct session *session, struct bytes *bytes)
+{
+    const struct bytes *from = any_case(&session->corpus);
+
+    memcpy(bytes->at, from->at, from->count);
+    bytes->count = from->count;
+    for (size_t i = 0, count = 1 + random_below(1 + random_below(CHANGES)); i < count; i++)
+        mutate(bytes, any_case(&session->corpus));
+    if (session->target->repair && random_below(4) != 0)
+        session->target->repair(bytes);
+}
+
+static bool more(const struct session *session, long executions)
+{
+    return now() < session->until && executions < session->settings->executions;
+}
+
+static void check_memory(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    require(usage.ru_maxrss < LARGEST_MEMORY, "too much memory");
+}
+
+/* The child: everything known once, so that its ways are no news, then new cases. */
+static void work(struct session *session)
+{
+    static struct bytes bytes;
+
+    for (size_t i = 0; i < session->corpus.count; i++) {
+        use_case(session, session->corpus.cases[i]);
+        coverage_is_new();
     }
-    size_t start = file->count;
-    put(file, directory.at, directory.count);
-    put(file, "PK\5\6\0\0\0\0", 8);
-    put_number(file, 2, 2);
-    put_number(file, 2, 2);
-    put_number(file, directory.count, 4);
-    put_number(file, start, 4);
-    put_number(file, 0, 2);
-}
-
-/* ---- mutation ---- */
-
-static const uint64_t awkward[] = {0,          1,          2,          4,          8,
-                                   31,         0x7f,       0x80,       0xff,       0xffff,
-                                   0x7fffffff, 0x80000000, 0xffffffff, 1ull << 40, 1ull << 60,
-                                   1ull << 61, 1ull << 62, 1ull << 63, UINT64_MAX, UINT64_MAX - 31};
-
-static void replace_digits(struct bytes *file, size_t at)
-{
-    while (at < file->count && (file->at[at] < '0' || file->at[at] > '9'))
-        at++;
-    for (; at < file->count && file->at[at] >= '0' && file->at[at] <= '9'; at++)
-        file->at[at] = (unsigned char)('0' + below(10));
-}
-
-static void move_piece(struct bytes *file, size_t at)
-{
-    size_t to = below(file->count), longest = file->count - (at > to ? at : to);
-    memmove(file->at + to, file->at + at, below(longest < 64 ? longest + 1 : 64));
-}
-
-static void mutate(struct bytes *file)
-{
-    static const size_t widths[] = {1, 2, 4, 8};
-    size_t at = below(file->count), width = widths[below(4)];
-
-    switch (file->count ? below(6) : 6) {
-    case 0:
-        file->at[at] ^= (unsigned char)(1u << below(8));
-        break;
-    case 1:
-        file->at[at] = (unsigned char)next_random();
-        break;
-    case 2:
-        if (width <= file->count - at)
-            memcpy(file->at + at, &awkward[below(sizeof awkward / sizeof *awkward)], width);
-        break;
-    case 3:
-        replace_digits(file, at);
-        break;
-    case 4:
-        move_piece(file, at);
-        break;
-    case 5:
-        file->count = below(8) ? file->count : at;
-        break;
+    while (more(session, session->tally->cases)) {
+        session->tally->cases++;
+        damage(session, &bytes);
+        use_case(session, &bytes);
+        if (coverage_is_new() && keep(&session->corpus, &bytes)) {
+            save_new(session, &bytes);
+            session->tally->kept++;
+        }
+        check_memory();
     }
 }
 
-/* ---- use ---- */
+/* ---- one target ---- */
 
-static uint64_t elements(int rank, const int64_t *shape)
+static void put_aside(const struct session *session, int status, int number)
 {
-    uint64_t count = 1;
-    for (int i = 0; i < rank; i++)
-        count *= (uint64_t)shape[i];
+    static struct bytes bytes;
+    const char *root = session->settings->corpus ? session->settings->corpus : "/tmp";
+    char from[128], to[4096];
+
+    snprintf(from, sizeof from, "%s/%s", session->folder, session->target->file);
+    snprintf(to, sizeof to, "%s/crashes/%s.%ld.%d", root, session->target->name, (long)time(NULL), number);
+    if (!session->settings->corpus)
+        snprintf(to, sizeof to, "/tmp/model-fuzz-%s.%ld.%d", session->target->name, (long)getpid(), number);
+    if (read_bytes(from, &bytes))
+        write_bytes(to, &bytes);
+    fprintf(stderr, "model_fuzz: %s: %s; the case: %s\n", session->target->name,
+            WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "more than 10 seconds" : "fault, see above", to);
+}
+
+/* True: the child ended well. */
+static bool run_child(struct session *session, int number)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+
+    if (child == 0) {
+        random_seed(session->settings->seed + 1000003u * (unsigned)number);
+        work(session);
+        exit(0); /* leaks are looked for here */
+    }
+    require(child > 0, "no child");
+    waitpid(child, &status, 0);
+    if (status != 0)
+        put_aside(session, status, number);
+    return status == 0;
+}
+
+static void make_corpus(struct session *session)
+{
+    static struct bytes bytes;
+    const struct settings *settings = session->settings;
+
+    if (session->target->seed) {
+        bytes.count = 0;
+        session->target->seed(&bytes);
+        keep(&session->corpus, &bytes);
+    }
+    if (settings->seeds)
+        each_file(settings->seeds, session->target->name, load_case, session);
+    if (settings->corpus) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", settings->corpus, session->target->name);
+        require(mkdir(path, 0700) == 0 || errno == EEXIST, path);
+        each_file(settings->corpus, session->target->name, load_case, session);
+    }
+}
+
+static void make_folder(struct session *session)
+{
+    static struct bytes shard;
+    char path[96];
+
+    snprintf(session->folder, sizeof session->folder, "/tmp/tensortap-fuzz-XXXXXX");
+    require(mkdtemp(session->folder) != NULL, "no folder");
+    if (strcmp(session->target->name, "index") == 0) {
+        shard.count = 0;
+        seed_safetensors(&shard);
+        snprintf(path, sizeof path, "%s/shard.safetensors", session->folder);
+        require(write_bytes(path, &shard) == 0, path);
+    }
+    if (session->settings->seeds) {
+        snprintf(path, sizeof path, "%s.beside", session->target->name);
+        each_file(session->settings->seeds, path, lay_beside, session);
+    }
+}
+
+static void free_session(struct session *session)
+{
+    for (size_t i = 0; i < session->corpus.count; i++)
+        free(session->corpus.cases[i]);
+    free(session->corpus.cases);
+    each_file(session->folder, "", remove_file, session);
+    rmdir(session->folder);
+}
+
+static void append_line(const struct session *session, double seconds, int faults)
+{
+    const struct tally *tally = session->tally;
+    char date[32], line[256];
+    time_t clock = time(NULL);
+
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&clock));
+    snprintf(line, sizeof line, "%s %s executions %ld opened %ld new %ld corpus %zu seconds %.0f crashes %d\n", date,
+             session->target->name, tally->executions, tally->opened, tally->kept,
+             session->corpus.count + (size_t)tally->kept, seconds, faults);
+    fputs(line, stdout);
+    FILE *log = session->settings->log ? fopen(session->settings->log, "a") : NULL;
+    if (log) {
+        fputs(line, log);
+        fclose(log);
+    }
+}
+
+static int run_target(const struct settings *settings, const struct target *target, double seconds)
+{
+    struct session session = {.settings = settings, .target = target, .until = now() + seconds};
+    double start = now();
+    int faults = 0;
+
+    session.tally = mmap(NULL, sizeof *session.tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    require(session.tally != MAP_FAILED, "no shared memory");
+    make_corpus(&session);
+    make_folder(&session);
+    if (session.corpus.count > 0)
+        while (faults < MOST_FAULTS && !run_child(&session, faults))
+            faults++;
+    append_line(&session, now() - start, faults);
+    const struct tally *tally = session.tally;
+    if (faults == 0 && tally->executions > 500 && (tally->opened == 0 || tally->opened == tally->executions)) {
+        fprintf(stderr, "model_fuzz: %s: mutation does nothing, or everything is refused\n", target->name);
+        faults++;
+    }
+    munmap(session.tally, sizeof *session.tally);
+    free_session(&session);
+    return faults;
+}
+
+static int replay(const char *name, const char *path, const struct settings *settings)
+{
+    static struct bytes bytes;
+    static struct tally tally;
+
+    for (size_t i = 0; i < ntargets; i++) {
+        struct session session = {.settings = settings, .target = &targets[i], .tally = &tally};
+        if (strcmp(targets[i].name, name) != 0 || !read_bytes(path, &bytes))
+            continue;
+        make_folder(&session);
+        printf("%s\n", use_case(&session, &bytes) ? "opened" : "refused");
+        free_session(&session);
+        return 0;
+    }
+    fprintf(stderr, "model_fuzz: no target %s, or no file %s\n", name, path);
+    return 2;
+}
+
+static size_t chosen_targets(const struct settings *settings)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ntargets; i++)
+        count += !settings->target || strcmp(settings->target, targets[i].name) == 0;
     return count;
 }
 
-static void require(int condition, const char *what)
+static void read_settings(int argc, char **argv, struct settings *settings)
 {
-    if (condition)
-        return;
-    fprintf(stderr, "model_fuzz: %s\n", what);
-    abort();
-}
+    static const struct option options[] = {
+        {"target", 1, NULL, 't'}, {"seconds", 1, NULL, 's'}, {"executions", 1, NULL, 'n'}, {"seed", 1, NULL, 'r'},
+        {"seeds", 1, NULL, 'i'},  {"corpus", 1, NULL, 'c'},  {"log", 1, NULL, 'l'},        {0}};
 
-static void require_line(const struct tt_error *error)
-{
-    require(error->code != TT_OK && error->message[0] && !strchr(error->message, '\n'),
-            "no one-line message");
-}
-
-static void use_metadata(const struct tt_model *model)
-{
-    static const char *const keys[] = {"u8",  "i8",  "u16", "i16",   "u32",    "i32",   "f32", "bool",
-                                       "u64", "i64", "f64", "words", "nested", "a.b.c", "0",   "string"};
-    const char *text;
-    double number;
-    size_t length;
-
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        tt_model_number(model, keys[i], &number);
-        tt_model_string(model, keys[i], &text);
-        for (size_t j = 0; j <= tt_model_array_length(model, keys[i]) && j < 100; j++) {
-            tt_model_array_number(model, keys[i], j, &number);
-            if (tt_model_array_string(model, keys[i], j, &text, &length) && length > 0)
-                sink = (unsigned char)text[length - 1];
-        }
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        const char **const texts[] = {['t'] = &settings->target, ['i'] = &settings->seeds,
+                                      ['c'] = &settings->corpus, ['l'] = &settings->log};
+        if (option == '?')
+            exit(2);
+        else if (option == 's')
+            settings->seconds = atof(optarg);
+        else if (option == 'n')
+            settings->executions = atol(optarg);
+        else if (option == 'r')
+            settings->seed = strtoull(optarg, NULL, 0);
+        else
+            *texts[option] = optarg;
     }
-}
-
-static void use_tensor(struct tt_identity *identity, const struct tt_model_tensor *tensor)
-{
-    struct tt_error error = {0};
-    struct tt_identity_match match;
-    struct tt_digest digest = {{0}};
-    uint64_t count = elements(tensor->rank, tensor->shape);
-    double *values = malloc((count + 1) * sizeof *values);
-
-    require(values != NULL, "a tensor larger than memory");
-    if (tt_model_read(tensor, 0, count, values, &error) != 0)
-        require_line(&error);
-    if (count > 1)
-        tt_model_read(tensor, count / 2, count - count / 2, values, &error);
-    require(tt_model_read(tensor, count, 1, values, &error) != 0, "read past the end");
-    tt_identity_find(identity, TT_F32, count, &digest, &match, 1);
-    tt_identity_find(identity, tensor->dtype, count, &digest, &match, 1);
-    tt_identity_at(identity, tensor->file, tensor->offset, &match);
-    free(values);
-}
-
-static int use_model(const char *path)
-{
-    static const int heads[] = {2, 4};
-    struct tt_error error = {0};
-    struct tt_model *model = tt_model_open(path, &error);
-
-    if (!model) {
-        require_line(&error);
-        return 0;
-    }
-    struct tt_identity *identity = tt_identity_new(model, heads, 2);
-    use_metadata(model);
-    for (size_t i = 0; i < tt_model_ntensors(model); i++)
-        use_tensor(identity, tt_model_tensor_at(model, i));
-    tt_identity_free(identity);
-    tt_model_close(model);
-    return 1;
-}
-
-static int use_arrays(const char *path)
-{
-    struct tt_error error = {0};
-    struct tt_arrays *arrays = tt_arrays_open(path, &error);
-
-    if (!arrays) {
-        require_line(&error);
-        return 0;
-    }
-    for (size_t i = 0; i < tt_arrays_count(arrays); i++) {
-        const struct tt_array *array = tt_arrays_at(arrays, i);
-        uint64_t count = array->dtype == TT_NONE ? 0 : elements(array->rank, array->shape);
-        double *values = malloc((count + 1) * sizeof *values);
-        require(values != NULL, "an array larger than memory");
-        if (tt_array_read_f64(array, 0, count, values, &error) != 0)
-            require_line(&error);
-        free(values);
-    }
-    tt_arrays_metadata(arrays, "format");
-    tt_arrays_close(arrays);
-    return 1;
-}
-
-struct container {
-    const char *file;
-    void (*make)(struct bytes *file);
-    int (*use)(const char *path);
-};
-
-static const struct container containers[] = {
-    {"case.safetensors", make_safetensors, use_model},
-    {"case.safetensors", make_safetensors, use_arrays},
-    {"case.safetensors.index.json", make_index, use_model},
-    {"case.gguf", make_gguf, use_model},
-    {"case.npy", make_npy, use_arrays},
-    {"case.npz", make_npz, use_arrays},
-};
-
-static void write_file(const char *path, const struct bytes *bytes)
-{
-    FILE *file = fopen(path, "wb");
-    require(file && fwrite(bytes->at, 1, bytes->count, file) == bytes->count && fclose(file) == 0, path);
-}
-
-static int run_case(const char *folder, const struct container *container, int mutations)
-{
-    static struct bytes file;
-    char path[256];
-
-    file.count = 0;
-    container->make(&file);
-    for (int i = 0; i < mutations; i++)
-        mutate(&file);
-    snprintf(path, sizeof path, "%s/%s", folder, container->file);
-    write_file(path, &file);
-    alarm(SECONDS);
-    int opened = container->use(path);
-    alarm(0);
-    unlink(path);
-    return opened;
 }
 
 int main(int argc, char **argv)
 {
-    const size_t ncontainers = sizeof containers / sizeof *containers;
-    long iterations = argc > 1 ? atol(argv[1]) : 1000, opened = 0;
-    static struct bytes shard;
-    char folder[] = "/tmp/tensortap-fuzz-XXXXXX", path[64];
-    struct rusage usage;
+    struct settings settings = {.seconds = 1e9, .executions = 1000000000, .seed = 7};
+    char crashes[4096];
+    int faults = 0;
 
-    state = argc > 2 ? strtoull(argv[2], NULL, 0) | 1 : 0x9e3779b97f4a7c15u;
-    require(mkdtemp(folder) != NULL, "no folder");
-    printf("cases in %s\n", folder);
-    fflush(stdout);
-    snprintf(path, sizeof path, "%s/shard.safetensors", folder);
-    make_safetensors(&shard);
-    write_file(path, &shard);
-    for (size_t i = 0; i < ncontainers; i++)
-        require(run_case(folder, &containers[i], 0), containers[i].file); /* unharmed files open */
-    for (long i = 0; i < iterations; i++)
-        opened += run_case(folder, &containers[(size_t)i % ncontainers], 1 + (int)below(4));
-    unlink(path);
-    rmdir(folder);
-    getrusage(RUSAGE_SELF, &usage);
-    printf("%ld of %ld cases opened, at most %ld KiB of memory\n", opened, iterations, usage.ru_maxrss);
-    fflush(stdout);
-    require(usage.ru_maxrss < LARGEST_MEMORY, "too much memory");
-    require(iterations < 100 || (opened > 0 && opened < iterations),
-            "mutation does nothing, or everything is refused");
-    return 0;
+    if (argc >= 4 && strcmp(argv[1], "--replay") == 0) {
+        settings.seeds = argc > 4 ? argv[4] : NULL;
+        return replay(argv[2], argv[3], &settings);
+    }
+    read_settings(argc, argv, &settings);
+    size_t count = chosen_targets(&settings);
+    require(count > 0, "no such target");
+    if (settings.corpus) {
+        snprintf(crashes, sizeof crashes, "%s/crashes", settings.corpus);
+        require((mkdir(settings.corpus, 0700) == 0 || errno == EEXIST) &&
+                    (mkdir(crashes, 0700) == 0 || errno == EEXIST), crashes);
+    }
+    for (size_t i = 0; i < ntargets; i++)
+        if (!settings.target || strcmp(settings.target, targets[i].name) == 0)
+            faults += run_target(&settings, &targets[i], settings.seconds / (double)count);
+    return faults != 0;
 }
