@@ -200,9 +200,9 @@ class Outputs:
         return keep
 
     def taken(self):
-        """{path: array [tokens, channels]} since the last call of this."""
+        """{path: array} since the last call of this."""
         found, self.found = self.found, {}
-        return {path: value.reshape(-1, value.shape[-1]).numpy().copy() for path, value in found.items()}
+        return {path: value.numpy().copy() for path, value in found.items()}
 
 
 def passes_of(module, tokens, splits):
@@ -259,6 +259,13 @@ def reference(model, folder, tokens, *options):
     return reference_capture.read(folder)
 
 
+def in_rows(output, tokens):
+    """[tokens, channels] of a module's output [1, tokens, …] or, behind a transposition, [1, heads, tokens, channels]."""
+    if output.ndim == 4 and output.shape[1] != tokens:
+        output = output.swapaxes(1, 2)
+    return output.reshape(tokens, -1) if output.size % tokens == 0 else output
+
+
 def check_modules(architecture, reference_rows, outputs, where):
     """Each module that the file names, in every layer: NMSE of f64 against f64. Returns how many there were."""
     prefixes, checked, problems = architecture.get("prefix", {}).get("hf", [""]) + [""], 0, []
@@ -272,9 +279,10 @@ def check_modules(architecture, reference_rows, outputs, where):
             rows = reference_rows.rows(int(matched.group(1)) if inside else -1, component, stack)
             if rows is None:
                 continue
-            require(rows.size == wanted.size, f"{where}: {component} is {rows.shape}, {path} is {wanted.shape}")
+            wanted = in_rows(wanted, len(rows))
+            require(rows.shape == wanted.shape, f"{where}: {component} is {rows.shape}, {path} is {wanted.shape}")
             checked += 1
-            error = nmse(rows.reshape(wanted.shape), wanted)  # rows of heads are rows of their own there
+            error = nmse(rows, wanted)
             if not error <= SAME:
                 problems.append(f"{component} ({path}): NMSE {error:.3g}")
     require(not problems, f"{where}: {len(problems)} of {checked} modules differ, first {'; '.join(problems[:4])}")
