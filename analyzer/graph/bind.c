@@ -109,6 +109,15 @@ static int check_weight_shape(const struct tt_graph *graph, const char *name, in
     return 0;
 }
 
+/* A bare graph describes a file as it is; where numbers of the configuration were replaced, the file's shapes mean nothing. */
+static int settle_shape(struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor **tensor,
+                        struct tt_error *error)
+{
+    if (!graph->options.bare)
+        return check_weight_shape(graph, name, layer, *tensor, error);
+    return graph->options.sets && *graph->options.sets ? tt_graph_declared_weight(graph, name, layer, tensor, error) : 0;
+}
+
 static int missing_weight(const struct tt_graph *graph, const cJSON *entry, const char *name, int layer,
                           struct tt_error *error)
 {
@@ -133,7 +142,7 @@ static int bind_weights(struct tt_graph *graph, const cJSON *json, struct tt_nod
         const cJSON *entry = member(member(graph->json, "weights"), name);
         if (!tensor && !cJSON_IsTrue(member(entry, "optional")) && !text_of(entry, "when"))
             return missing_weight(graph, entry, name, node->layer, error);
-        if (tensor && check_weight_shape(graph, name, node->layer, tensor, error))
+        if (tensor && settle_shape(graph, name, node->layer, &tensor, error))
             return -1;
         node->weight[i] = tensor;
         node->weight_name[i] = tensor ? name : NULL;

@@ -59,13 +59,12 @@ static bool lookup_name(const void *user, const char *name, struct tt_scalar *ou
         }
     }
     const struct config_entry *entry = find_config(scope->graph, name);
-    if (entry && entry->nvalues) {
-        int layer = layer_of(scope);
+    int layer = layer_of(scope);
+    if (entry && entry->nvalues)
         *out = entry->values[layer < entry->nvalues ? layer : entry->nvalues - 1];
-    } else if (strcmp(name, "layer") == 0) {
-        *out = tt_scalar_number(0);
-    }
-    return (entry && entry->nvalues) || strcmp(name, "layer") == 0;
+    else if (entry || strcmp(name, "layer") == 0)
+        *out = tt_scalar_number(0); /* before layer 0; outside of layers */
+    return entry || strcmp(name, "layer") == 0;
 }
 
 /* has('key') asks the metadata, has(name) for a weight of this layer; config names are found by look-up. */
@@ -230,6 +229,25 @@ static int missing(const struct tt_graph *graph, const cJSON *entry, struct tt_e
                    key ? key : entry->string, graph->family);
 }
 
+/* Numbers were replaced, and before that this entry was what its default says although the metadata states it: a head
+ * size that is hidden / heads stays so. */
+static bool follows_default(const struct tt_graph *graph, const cJSON *entry, int layer)
+{
+    struct tt_scalar expected;
+    const char *text = text_of(entry, "default"), *key;
+    const struct config_entry *was = graph->before && text ? find_config(graph->before, entry->string) : NULL;
+    for (int i = 0; was && (key = tt_json_string_at(member(entry, graph->scheme), i)); i++) {
+        char expanded[256];
+        tt_graph_expand(graph, key, layer, expanded, sizeof expanded);
+        if (given(graph, expanded, &expected))
+            return false;
+    }
+    if (!was || was->values[0].is_string || layer >= was->nvalues ||
+        tt_graph_evaluate(graph->before, text, layer, &expected, NULL))
+        return false;
+    return !expected.is_string && expected.number == was->values[layer].number;
+}
+
 /* Order: set by the user, fixed by the scheme, rows of a weight, metadata, length of an array, default. */
 static int config_value(struct tt_graph *graph, const cJSON *entry, int layer, struct tt_scalar *out, const char **source,
                         struct tt_error *error)
@@ -247,6 +265,9 @@ static int config_value(struct tt_graph *graph, const cJSON *entry, int layer, s
     *source = "shape of a tensor";
     if (found)
         return found < 0 ? -1 : 0;
+    *source = "computed anew";
+    if (follows_default(graph, entry, layer))
+        return tt_graph_evaluate(graph, text_of(entry, "default"), layer, out, error);
     for (int i = 0; (key = tt_json_string_at(member(entry, graph->scheme), i)); i++) {
         if (metadata(graph, key, layer, out)) {
             map_value(entry, out);
@@ -263,7 +284,8 @@ static int config_value(struct tt_graph *graph, const cJSON *entry, int layer, s
     return missing(graph, entry, error);
 }
 
-/* The entry is there while its values are found: by its own name an expression sees the layer before. */
+/* The entry is there while its values are found: by its own name an expression sees the layer before,
+ * 0 before the first. */
 static int read_values(struct tt_graph *graph, const cJSON *json, int index, int count, struct tt_error *error)
 {
     for (int i = 0; i < count; i++) {
@@ -301,8 +323,23 @@ static int read_layers(struct tt_graph *graph, struct tt_error *error)
     return 0;
 }
 
+/* The configuration without what the user sets; stays NULL when that is none. */
+static void read_before(struct tt_graph *graph)
+{
+    if (!graph->options.sets || !*graph->options.sets)
+        return;
+    struct tt_graph *before = tt_alloc(sizeof *before);
+    *before = (struct tt_graph){.json = graph->json, .model = graph->model, .family = graph->family,
+                                .scheme = graph->scheme, .arch = graph->arch, .options = {.bare = true}};
+    if (tt_graph_read_config(before, NULL) == 0)
+        graph->before = before;
+    else
+        tt_graph_free_before(before);
+}
+
 int tt_graph_read_config(struct tt_graph *graph, struct tt_error *error)
 {
+    read_before(graph);
     const cJSON *entry;
     cJSON_ArrayForEach(entry, member(graph->json, "config"))
     {

@@ -42,10 +42,18 @@ static void free_made(struct tt_graph *graph)
     }
 }
 
+void tt_graph_free_before(struct tt_graph *before)
+{
+    if (before)
+        before->json = NULL; /* the later graph's */
+    tt_graph_free(before);
+}
+
 void tt_graph_free(struct tt_graph *graph)
 {
     if (!graph)
         return;
+    tt_graph_free_before(graph->before);
     tt_graph_release_weights(graph);
     free_made(graph);
     while (graph->strings) {

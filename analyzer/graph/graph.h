@@ -92,6 +92,10 @@ struct tt_graph_config_entry tt_graph_config_at(const struct tt_graph *graph, in
 /* Canonical weights that the family declares for layer (-1: the model's ends, and those of layer 0 count too): the tensor
  * that serves `name` there, NULL: none (optional, or not of this layer). */
 const struct tt_model_tensor *tt_graph_weight_tensor(struct tt_graph *graph, const char *name, int layer);
+/* False: a bare graph's tensor, which has a shape and nothing else. */
+bool tt_tensor_has_values(const struct tt_model_tensor *tensor);
+/* Whether some weight of the graph is this tensor of the file, a part of it, or put together from it. */
+bool tt_graph_reads(const struct tt_graph *graph, const struct tt_model_tensor *tensor);
 /* Config names, for expressions; attributes of `node` first when node >= 0. */
 struct tt_graph_scope {
     const struct tt_graph *graph;

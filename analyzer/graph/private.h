@@ -62,6 +62,7 @@ struct tt_graph {
     int ncarries;
     struct made_tensor *made;
     struct tt_graph_options options;
+    struct tt_graph *before; /* no more than the configuration, without options.sets; NULL: there are none */
     struct weight_cache *weights;
     double weight_unit;
     struct interned {
@@ -85,6 +86,7 @@ int tt_graph_whole(const struct tt_graph *graph, const cJSON *json, int layer, i
                    struct tt_error *error);
 void tt_graph_expand(const struct tt_graph *graph, const char *pattern, int layer, char *out, size_t size);
 int tt_graph_read_config(struct tt_graph *graph, struct tt_error *error);
+void tt_graph_free_before(struct tt_graph *before); /* graph.c */
 /* Does metadata have this key (number, string or array)? */
 bool tt_graph_has_metadata(const struct tt_graph *graph, const char *key);
 
@@ -92,6 +94,10 @@ bool tt_graph_has_metadata(const struct tt_graph *graph, const char *key);
  * there is none. */
 int tt_graph_bind_weight(struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor **out,
                          struct tt_error *error);
+
+/* In place of a tensor one of the declared shape without values. */
+int tt_graph_declared_weight(struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor **tensor,
+                             struct tt_error *error);
 
 /* views.c: steps of a view, each on what the ones before left */
 struct tt_strided {

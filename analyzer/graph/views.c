@@ -226,6 +226,29 @@ void tt_stacked_tensor(const struct tt_model_tensor *const *parts, int64_t n, st
     out->nbytes = 0;
 }
 
+static bool made_from(const struct tt_model_tensor *made, const struct tt_model_tensor *tensor)
+{
+    if (made == tensor || made->base == tensor)
+        return true;
+    const struct stacked_form *stack = (const struct stacked_form *)made->form;
+    if (!made->form || made->form->read != read_stacked)
+        return false;
+    uint64_t n = (uint64_t)made->shape[0];
+    for (uint64_t i = 0; i < n; i++)
+        if (stack->parts[i] == tensor || stack->parts[i]->base == tensor)
+            return true;
+    return false;
+}
+
+bool tt_graph_reads(const struct tt_graph *graph, const struct tt_model_tensor *tensor)
+{
+    for (int i = 0; i < graph->nnodes; i++)
+        for (int role = 0; role < TT_OP_MAX_WEIGHTS; role++)
+            if (graph->nodes[i].weight[role] && made_from(graph->nodes[i].weight[role], tensor))
+                return true;
+    return false;
+}
+
 void tt_made_tensor_free(struct tt_model_tensor *tensor)
 {
     free((void *)tensor->form); /* the form is the first member of what was allocated */

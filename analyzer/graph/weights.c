@@ -275,13 +275,15 @@ static int read_nothing(const struct tt_tensor_form *form, uint64_t first, uint6
     return tt_fail(error, TT_EINPUT, "there is only a configuration, no file with weights");
 }
 
-/* Of a model without files: a tensor that has the shape, and no values. Whether optional ones exist is not known: no. */
-static int bare_source(struct tt_graph *graph, const cJSON *entry, int layer, const struct tt_model_tensor **out,
-                       struct tt_error *error)
+/* A tensor that has the declared shape, and no values. */
+static int shape_only(struct tt_graph *graph, const cJSON *entry, int layer, enum tt_dtype dtype,
+                      const struct tt_model_tensor **out, struct tt_error *error)
 {
-    struct tt_model_tensor tensor = {.name = tt_graph_intern(graph, entry->string), .dtype = TT_F32,
+    char name[160];
+    snprintf(name, sizeof name, "%s, shape only", entry->string);
+    struct tt_model_tensor tensor = {.name = tt_graph_intern(graph, entry->string), .dtype = dtype,
                                      .file = tt_model_path(graph->model)};
-    if (cJSON_IsTrue(member(entry, "optional")) || !member(entry, graph->scheme) || (*out = made_before(graph, entry->string, layer)))
+    if ((*out = made_before(graph, name, layer)))
         return 0;
     tensor.rank = read_shape(graph, member(entry, "shape"), layer, tensor.shape, error);
     if (tensor.rank < 0)
@@ -289,8 +291,39 @@ static int bare_source(struct tt_graph *graph, const cJSON *entry, int layer, co
     struct tt_tensor_form *form = tt_alloc(sizeof *form);
     *form = (struct tt_tensor_form){"shape only", read_nothing};
     tensor.form = form;
-    *out = keep(graph, entry->string, layer, &tensor);
+    *out = keep(graph, name, layer, &tensor);
     return 0;
+}
+
+bool tt_tensor_has_values(const struct tt_model_tensor *tensor)
+{
+    return !tensor->form || tensor->form->read != read_nothing;
+}
+
+/* Of a model without files. Whether optional ones exist is not known: no. */
+static int bare_source(struct tt_graph *graph, const cJSON *entry, int layer, const struct tt_model_tensor **out,
+                       struct tt_error *error)
+{
+    if (cJSON_IsTrue(member(entry, "optional")) || !member(entry, graph->scheme))
+        return 0;
+    return shape_only(graph, entry, layer, TT_F32, out, error);
+}
+
+int tt_graph_declared_weight(struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor **tensor,
+                             struct tt_error *error)
+{
+    const cJSON *entry = member(member(graph->json, "weights"), name);
+    return shape_only(graph, entry, layer, (*tensor)->dtype, tensor, error);
+}
+
+/* Where tensors are there, their absence says that another one serves; a configuration alone has to say it itself. */
+static bool served_by_other(const struct tt_graph *graph, const cJSON *entry, int layer)
+{
+    struct tt_scalar value;
+    const char *when = text_of(entry, "else_when");
+    if (!graph->options.bare || tt_model_ntensors(graph->model) || !when)
+        return true;
+    return tt_graph_evaluate(graph, when, layer, &value, NULL) == 0 && value.number != 0;
 }
 
 static int sources_of(struct tt_graph *graph, const cJSON *entry, int layer, const struct tt_model_tensor **out,
@@ -320,7 +353,7 @@ int tt_graph_bind_weight(struct tt_graph *graph, const char *name, int layer, co
     if (sources_of(graph, entry, layer, out, error))
         return -1;
     const char *other = text_of(entry, "else");
-    if (!*out && other)
+    if (!*out && other && served_by_other(graph, entry, layer))
         return tt_graph_bind_weight(graph, other, layer, out, error);
     return *out || !graph->options.bare ? 0 : bare_source(graph, entry, layer, out, error);
 }
