@@ -205,7 +205,7 @@ static bool is_other_tensor(const struct tt_weights *w, struct look *look)
 static void name_form(const struct tt_weights *w, struct look *look, const struct tt_value *file)
 {
     struct tt_weight_pair pair = {file->shape[0], file->shape[1], look->used.v, file->v,
-                                  tt_graph_node(w->graph, look->node)->weight[0]->dtype};
+                                  tt_graph_node(w->graph, look->node)->weight[0]->dtype, 0};
     look->known = tt_weight_form(&pair, &look->form) || is_other_tensor(w, look);
     if (!look->known)
         tt_weight_difference(&pair, &look->form);
@@ -241,7 +241,7 @@ static void look_at(const struct tt_weights *w, struct look *look, const struct 
         free(values);
         return;
     }
-    struct tt_weight_pair pair = {file->shape[0], file->shape[1], values, file->v, node->weight[0]->dtype};
+    struct tt_weight_pair pair = {file->shape[0], file->shape[1], values, file->v, node->weight[0]->dtype, 0};
     look->readable = true;
     look->differs = !tt_weight_same(&pair);
     if (!look->differs) {
