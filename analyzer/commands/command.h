@@ -29,8 +29,10 @@
     X(compare)                                                                                               \
     X(embed)                                                                                                 \
     X(attention)                                                                                             \
+    X(weights)                                                                                               \
     X(hidden)                                                                                                \
     X(rope)                                                                                                  \
+    X(models)                                                                                                \
     X(repair)                                                                                                \
     X(help)
 

@@ -56,7 +56,8 @@ int tt_rope_turn(struct tt_rope_class *rope, int64_t position, int64_t length, s
     int64_t keys[] = {0, length - 1};
     struct tt_pass_inputs pass = {.ntokens = 1, .positions = &position, .nkeys = 2, .key_positions = keys};
     struct tt_op_call call = {.attributes = &rope->attributes, .pass = &pass, .numerics = {0x1p-53, 0x1p-53}};
-    memcpy(call.weight, rope->weight, sizeof call.weight);
+    for (int w = 0; w < TT_OP_MAX_WEIGHTS; w++)
+        call.weight[w] = rope->weight[w].rank ? &rope->weight[w] : NULL;
     rope->dims = (int64_t)tt_attributes_number(&rope->attributes, "dims", (double)rope->depth);
     if (rope->dims <= 0 || rope->dims > rope->depth || rope->dims % 2)
         return tt_fail(error, TT_EINPUT, "%lld of %lld channels of a head cannot turn in pairs: give an even --dim",
@@ -72,6 +73,14 @@ struct classes {
     size_t count;
 };
 
+static void free_class(struct tt_rope_class *class)
+{
+    for (int w = 0; w < TT_OP_MAX_WEIGHTS; w++)
+        tt_value_free(&class->weight[w]);
+    free(class->layers);
+    free(class->pairs);
+}
+
 static bool same_attribute(const struct tt_attribute_value *a, const struct tt_attribute_value *b)
 {
     if (strcmp(a->name, b->name) != 0)
@@ -81,12 +90,21 @@ static bool same_attribute(const struct tt_attribute_value *a, const struct tt_a
     return a->string && b->string ? strcmp(a->string, b->string) == 0 : !a->string && !b->string && a->number == b->number;
 }
 
+static bool same_value(const struct tt_value *a, const struct tt_value *b)
+{
+    if (!b || !a->rank)
+        return !b && !a->rank;
+    return tt_value_count(a) == tt_value_count(b) && memcmp(a->v, b->v, (size_t)tt_value_count(a) * sizeof *a->v) == 0;
+}
+
 static bool same_class(const struct tt_rope_class *class, const struct tt_node *node, const struct tt_value *const *weight)
 {
     bool same = class->attributes.count == node->attributes.count && class->depth == node->axes[node->rank - 1];
     for (int i = 0; i < node->attributes.count && same; i++)
         same = same_attribute(&class->attributes.items[i], &node->attributes.items[i]);
-    return same && memcmp(class->weight, weight, sizeof class->weight) == 0;
+    for (int w = 0; w < TT_OP_MAX_WEIGHTS && same; w++)
+        same = same_value(&class->weight[w], weight[w]);
+    return same;
 }
 
 static void add_component(struct tt_rope_class *class, const char *component)
@@ -119,7 +137,9 @@ static int add_node(struct tt_graph *graph, const struct tt_node *node, struct c
         classes->items = tt_grow(classes->items, classes->count + 1, sizeof *classes->items);
         classes->items[classes->count++] =
             (struct tt_rope_class){.attributes = node->attributes, .depth = node->axes[node->rank - 1]};
-        memcpy(classes->items[i].weight, weight, sizeof weight);
+        for (int w = 0; w < TT_OP_MAX_WEIGHTS; w++)
+            if (weight[w])
+                classes->items[i].weight[w] = tt_value_copy(weight[w]);
     }
     add_component(&classes->items[i], node->component);
     add_layer(&classes->items[i], node->layer);
@@ -186,7 +206,10 @@ static int apply_given(struct tt_context *context, struct tt_rope_class *class)
         tt_attributes_set_number(&class->attributes, "theta", tt_option_number(given, "theta", 0));
     if (pairing)
         tt_attributes_set_string(&class->attributes, "pairing", pairing);
-    return set ? tt_assignments(set, &scope, set_attribute, class, &context->error) : 0;
+    context->error.message[0] = 0;
+    if (!set || !tt_assignments(set, &scope, set_attribute, class, &context->error))
+        return 0;
+    return context->error.message[0] ? -1 : tt_fail(&context->error, TT_EINPUT, "--set '%s': too many or too long names", set);
 }
 
 static bool agrees(const struct tt_context *context, const struct tt_rope_class *class)
@@ -212,7 +235,7 @@ static void check_given(const struct tt_context *context, struct classes *classe
             if (agrees(context, &classes->items[i]))
                 classes->items[to++] = classes->items[i];
             else
-                free(classes->items[i].layers);
+                free_class(&classes->items[i]);
         }
         classes->count = to;
         return;
@@ -287,10 +310,8 @@ static int run_rope(struct tt_context *context)
     report.nclasses = classes.count;
     if (!status)
         status = tt_rope_print(context, &report);
-    for (size_t i = 0; i < classes.count; i++) {
-        free(classes.items[i].layers);
-        free(classes.items[i].pairs);
-    }
+    for (size_t i = 0; i < classes.count; i++)
+        free_class(&classes.items[i]);
     free(classes.items);
     free(report.difference);
     tt_inspection_close(&in);

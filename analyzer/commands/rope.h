@@ -24,10 +24,10 @@ struct tt_rope_class {
     size_t ncomponents;
     struct tt_attributes attributes;
     struct {
-        char name[32], text[64]; /* of attributes that were given, which attributes only point to */
+        char name[64], text[64]; /* of attributes that were given, which attributes only point to */
     } given[16];
     size_t ngiven;
-    const struct tt_value *weight[TT_OP_MAX_WEIGHTS];
+    struct tt_value weight[TT_OP_MAX_WEIGHTS]; /* frequency factors, copied; rank 0: none */
     int64_t depth, dims; /* channels of a head; those that turn */
     double multiplier;   /* of the result */
     struct tt_rope_pair_view *pairs;

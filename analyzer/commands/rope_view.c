@@ -83,7 +83,7 @@ static char *explanation(const struct tt_rope_class *class, const struct tt_rope
     for (size_t i = 0; i < sizeof scalings / sizeof *scalings; i++)
         if (strcmp(scalings[i].name, string(class, "scaling", "none")) == 0)
             scalings[i].explain(class, report, &out);
-    if (class->weight[0] && strcmp(string(class, "scaling", "none"), "longrope") != 0)
+    if (class->weight[0].rank && strcmp(string(class, "scaling", "none"), "longrope") != 0)
         tt_string_add(&out, "%sdivided by the model's frequency factors", out.length ? "; " : "");
     if (class->multiplier != 1)
         tt_string_add(&out, "; the result multiplied by %s", tt_real(class->multiplier).text);
