@@ -99,6 +99,7 @@ struct tt_op {
     const char *defaults;
     const char *weight_roles[TT_OP_MAX_WEIGHTS]; /* "weight", "bias", "table"; order of tt_op_call.weight */
     unsigned streams; /* bit i: weight role i may come as a stream, see tt_op_weight_rows */
+    bool repeats_heads; /* input 1 has key heads, which engines may store and read once per query head */
     bool rowwise; /* output row t needs only row t of each input: rows may be gathered first */
     unsigned row_inputs; /* otherwise: bit i, of input i output row t needs row t only (queries of an attention product);
                             holds while no attribute "axis" says other than "key" */

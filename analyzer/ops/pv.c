@@ -142,6 +142,7 @@ static const struct tt_variant variants[] = {
 
 const struct tt_op tt_op_pv = {
     .name = "pv",
+    .repeats_heads = true,
     .row_inputs = 1,
     .defaults = "head_map='group'",
     .forward = forward,

@@ -124,6 +124,7 @@ static const struct tt_variant variants[] = {
 
 const struct tt_op tt_op_qk = {
     .name = "qk",
+    .repeats_heads = true,
     .row_inputs = 1,
     .defaults = "head_map='group'",
     .forward = forward,

@@ -111,7 +111,7 @@ int tt_trace_shape(const struct tt_graph *graph, const struct tt_trace_pass *pas
     }
     /* Key and value heads as an attention product reads them: one per query head. */
     const struct tt_node *reader = consumer >= 0 ? tt_graph_node(graph, consumer) : NULL;
-    if (reader && port == 1 && reader->rank == 3 && n->rank == 3)
+    if (reader && port == 1 && reader->op && reader->op->repeats_heads && reader->rank == 3 && n->rank == 3)
         shape[1] = reader->axes[1];
     return n->rank;
 }
