@@ -82,6 +82,8 @@ CASES = {
     "phi3_partial": Case("others", "phi3", long=0, **rope(10000.0, "default", partial_rotary_factor=0.5)),
     "gpt2": Case("others", "gpt2"),
     "gpt2_by_layer": Case("others", "gpt2", long=0, scale_attn_by_inverse_layer_idx=True),
+    "gpt_neox": Case("others", "gpt_neox"),
+    "gpt_neox_serial": Case("others", "gpt_neox", long=0, use_parallel_residual=False, attention_bias=False),
     "bert": Case("others", "bert", long=500, decodes=False),
     "mixtral": Case("experts", "mixtral"),
     "mixtral_window": Case("experts", "mixtral", long=0, sliding_window=16),
@@ -194,8 +196,9 @@ class Doubled(TorchFunctionMode):
 
 
 def load(folder):
-    """The module as transformers reads it from the folder, float32, eager."""
+    """The module as transformers reads it from the folder, float32, eager: experts one after another, too."""
     config = transformers.AutoConfig.from_pretrained(folder)
+    config._experts_implementation = "eager"
     kind = getattr(transformers, config.architectures[0])
     return kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
