@@ -103,6 +103,10 @@ FAMILIES = {
         **{k: v for k, v in DECODER.items() if k != "head_dim"}, "num_local_experts": 6, "num_experts_per_tok": 2,
         "intermediate_size": 96, "embedding_multiplier": 12.0, "logits_scaling": 8.0, "residual_multiplier": 0.22,
         "attention_multiplier": 0.05, "rope_parameters": rope(10000.0)}),
+    "cohere2": ("Cohere2ForCausalLM", "Cohere2Config", {
+        **{k: v for k, v in DECODER.items() if k not in ("head_dim", "rms_norm_eps")}, "layer_norm_eps": 1e-5,
+        "num_hidden_layers": 4, "tie_word_embeddings": True, "logit_scale": 0.0625, "sliding_window": 16,
+        "layer_types": ["sliding_attention"] * 3 + ["full_attention"], "rope_parameters": rope(10000.0)}),
     "gpt_oss": ("GptOssForCausalLM", "GptOssConfig", {
         **DECODER, "num_hidden_layers": 4, "num_local_experts": 6, "num_experts_per_tok": 2,
         "intermediate_size": 96, "sliding_window": 16, "layer_types": ALTERNATING * 2,
@@ -127,6 +131,8 @@ FAMILIES = {
         "num_attention_heads": 6, "num_key_value_heads": 2, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5,
         "final_logit_softcapping": 3.0, "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
         "pad_token_id": 0, "rope_parameters": rope(10000.0)}),
+    "mpt": ("MptForCausalLM", "MptConfig", {
+        "vocab_size": 331, "d_model": 192, "n_layers": 3, "n_heads": 6, "expansion_ratio": 4, "max_seq_len": 2048}),
     "whisper": ("WhisperForConditionalGeneration", "WhisperConfig", {
         "vocab_size": 331, "num_mel_bins": 20, "d_model": 192, "encoder_layers": 2, "decoder_layers": 3,
         "encoder_attention_heads": 6, "decoder_attention_heads": 6, "encoder_ffn_dim": 352,
