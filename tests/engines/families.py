@@ -201,9 +201,9 @@ class Doubled(TorchFunctionMode):
 def load(folder):
     """The module as transformers reads it from the folder, float32, eager: experts one after another, too."""
     config = transformers.AutoConfig.from_pretrained(folder)
-    config._experts_implementation = "eager"
     kind = getattr(transformers, config.architectures[0])
-    return kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    return kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
+                                experts_implementation="eager").eval()
 
 
 def doubled(module):
