@@ -42,20 +42,29 @@ static void observe_rows(struct tt_namer *b, struct tt_trace_pass *pass, int nod
     free(values);
 }
 
-/* One head of [rows, heads, columns]; `first` skips padding rows, `skip` padding columns (keys). */
+/* Keys of a layer as captured against those of the pass. */
+struct keys {
+    int64_t skip; /* captured ones to leave out: padding */
+    int64_t gone; /* of the pass, which the cache has dropped already: a sliding window */
+};
+
+/* One head of [rows, heads, columns], rows or columns being keys or neither; dropped keys have no weight in a row, and as
+ * rows they are not seen. */
 static void observe_head(struct tt_namer *b, struct tt_trace_pass *pass, int node, int consumer, int port,
-                         const struct source *from, int head, int64_t skip)
+                         const struct source *from, int head, struct keys rows_cut, struct keys columns_cut)
 {
     double *values = tt_side_read(b->capture, from->side, from->rows, from->columns);
     if (!values)
         return;
     struct tt_observation *o = tt_trace_observe(b->naming->trace, pass, node, consumer, port);
-    int64_t rows = o->value.shape[0], heads = o->value.shape[1], width = o->value.shape[2];
-    if (head < heads && width == from->columns - skip && from->first + rows <= from->rows) {
+    int64_t heads = o->value.shape[1], width = o->value.shape[2], gone = columns_cut.gone;
+    int64_t rows = o->value.shape[0] - rows_cut.gone, first = from->first + rows_cut.skip;
+    if (head < heads && width - gone == from->columns - columns_cut.skip && rows > 0 && first + rows <= from->rows) {
         for (int64_t r = 0; r < rows; r++) {
-            memcpy(o->value.v + (r * heads + head) * width, values + (from->first + r) * from->columns + skip,
-                   (size_t)width * sizeof *values);
-            o->seen[r * heads + head] = 1;
+            int64_t at = (rows_cut.gone + r) * heads + head;
+            memcpy(o->value.v + at * width + gone, values + (first + r) * from->columns + columns_cut.skip,
+                   (size_t)(width - gone) * sizeof *values);
+            o->seen[at] = 1;
         }
         describe(o, from, TT_BY_FLOW);
         tt_observation_finish(o);
@@ -126,19 +135,21 @@ static void observe_attention(struct tt_namer *b, struct tt_trace_pass *pass, co
 {
     const struct tt_node *qk = tt_graph_node(b->graph, a->qk), *pv = tt_graph_node(b->graph, a->pv);
     int first = (pass->sequence - b->first_sequence) * a->heads;
+    int64_t gone = s->pad + s->keys - a->keys; /* rows of the cache, padding included */
+    const struct keys all = {0}, keys = {s->pad > gone ? s->pad - gone : 0, gone > s->pad ? gone - s->pad : 0};
     for (int h = 0; h < a->heads; h++) {
         struct tt_product *q = a->qk_of[first + h], *p = a->pv_of[first + h];
-        int64_t pad = s->pad, skip = q->rows - s->count; /* rows of padding in this pass */
+        int64_t skip = q->rows - s->count; /* rows of padding in this pass */
         struct tt_side values = p->w;
         values.transposed = !values.transposed; /* p·v reads v as [keys, d] */
-        observe_head(b, pass, qk->in[0], a->qk, 0, &(struct source){q, &q->x, q->rows, q->in, skip}, h, 0);
-        observe_head(b, pass, qk->in[1], a->qk, 1, &(struct source){q, &q->w, q->out, q->in, pad}, h, 0);
-        int scores = scores_node(b, a, q);
+        observe_head(b, pass, qk->in[0], a->qk, 0, &(struct source){q, &q->x, q->rows, q->in, skip}, h, all, all);
+        observe_head(b, pass, qk->in[1], a->qk, 1, &(struct source){q, &q->w, q->out, q->in, 0}, h, keys, all);
+        int scores = keys.gone ? -1 : scores_node(b, a, q);
         if (scores >= 0)
-            observe_head(b, pass, scores, -1, -1, &(struct source){q, &q->y, q->rows, q->out, skip}, h, pad);
-        observe_head(b, pass, pv->in[0], a->pv, 0, &(struct source){p, &p->x, p->rows, p->in, skip}, h, pad);
-        observe_head(b, pass, pv->in[1], a->pv, 1, &(struct source){p, &values, p->in, p->out, pad}, h, 0);
-        observe_head(b, pass, a->pv, -1, -1, &(struct source){p, &p->y, p->rows, p->out, skip}, h, 0);
+            observe_head(b, pass, scores, -1, -1, &(struct source){q, &q->y, q->rows, q->out, skip}, h, all, keys);
+        observe_head(b, pass, pv->in[0], a->pv, 0, &(struct source){p, &p->x, p->rows, p->in, skip}, h, all, keys);
+        observe_head(b, pass, pv->in[1], a->pv, 1, &(struct source){p, &values, p->in, p->out, 0}, h, keys, all);
+        observe_head(b, pass, a->pv, -1, -1, &(struct source){p, &p->y, p->rows, p->out, skip}, h, all, all);
     }
 }
 

@@ -270,14 +270,37 @@ static bool find_sequences(struct tt_namer *b, const int64_t *starts, int count)
     return true;
 }
 
+/* Keys that a query of this layer may see, 0: all. */
+static int64_t window_of(const struct tt_graph *graph, const struct tt_attention *a)
+{
+    for (int i = a->qk; i >= 0 && i <= a->pv; i++) {
+        const struct tt_node *n = tt_graph_node(graph, i);
+        if (n->op && strcmp(n->op->name, "softmax") == 0)
+            return (int64_t)tt_attributes_number(&n->attributes, "window", 0);
+    }
+    return 0;
+}
+
+/* A cache that drops the rows no later query may see shows fewer keys than there were: as many as the window, or one less
+ * when the engine counts otherwise. */
+static bool is_cut(const struct tt_attention *a, int64_t window, int64_t each, int64_t all)
+{
+    return window > 0 && a->keys > each && a->keys < all && a->keys + 2 > window;
+}
+
 /* Rows in the cache after this pass: seen in the products, else by how prompts and decoding follow each other. */
 static int64_t keys_after(const struct tt_namer *b)
 {
-    int64_t each = b->rows / b->sequences;
-    for (int layer = 0; layer < tt_graph_nlayers(b->graph); layer++)
-        if (b->attention[layer].keys)
-            return b->attention[layer].keys;
-    return b->continues ? b->past_keys + each : each;
+    int64_t each = b->rows / b->sequences, all = b->past_keys + each, most = 0;
+    bool cut = false;
+    for (int layer = 0; layer < tt_graph_nlayers(b->graph); layer++) {
+        const struct tt_attention *a = &b->attention[layer];
+        most = a->keys > most ? a->keys : most;
+        cut = cut || (a->keys && is_cut(a, window_of(b->graph, a), each, all));
+    }
+    if (most)
+        return cut && most < all ? all : most;
+    return b->continues ? all : each;
 }
 
 /* Sequences and continuation of a pass whose attention products were not seen. */
