@@ -13,6 +13,10 @@
 #include "ops/support.h"
 
 #define BLOCK_ELEMENTS (4 << 20)
+/* With few rows the weights are read once and hardly computed with: a block that stays in the second-level cache
+ * between decoding and product then takes a third of the time (tests/bench/linear_bench.c). */
+#define FEW_ROWS          16
+#define FEW_ROWS_ELEMENTS (1 << 17)
 
 static void read_attributes(const struct tt_op_call *call, struct tt_linear *l)
 {
@@ -169,7 +173,8 @@ static int multiply_block(const struct tt_linear *l, const struct scratch *s, in
 
 static void open_scratch(const struct tt_linear *l, struct scratch *s)
 {
-    s->block = l->inputs ? BLOCK_ELEMENTS / l->inputs : l->outputs;
+    int64_t elements = l->rows < FEW_ROWS ? FEW_ROWS_ELEMENTS : BLOCK_ELEMENTS;
+    s->block = l->inputs ? elements / l->inputs : l->outputs;
     s->block = s->block < 1 ? 1 : s->block > l->outputs ? l->outputs : s->block;
     size_t size = (size_t)(s->block * l->inputs);
     s->weight = l->plain && l->weight ? NULL : tt_alloc_array(size, sizeof(double));
