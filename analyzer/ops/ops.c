@@ -9,7 +9,7 @@
 extern const struct tt_op tt_op_embedding, tt_op_add, tt_op_rmsnorm, tt_op_layernorm, tt_op_linear,
     tt_op_rope, tt_op_qk, tt_op_scale, tt_op_softmax, tt_op_pv, tt_op_activation, tt_op_mul, tt_op_rows,
     tt_op_bias, tt_op_topk, tt_op_expert_weights, tt_op_expert_linear, tt_op_expert_sum, tt_op_slice,
-    tt_op_concat, tt_op_clamp;
+    tt_op_concat, tt_op_clamp, tt_op_alibi;
 
 extern const struct tt_op tt_op_stack, tt_op_stream, tt_op_stream_add, tt_op_stream_sum, tt_op_linear_each, tt_op_mix,
     tt_op_magnitude, tt_op_gain, tt_op_sparsify, tt_op_parameter, tt_op_input, tt_op_conv1d, tt_op_chunk, tt_op_unchunk,
@@ -20,7 +20,7 @@ static const struct tt_op *const table[] = {
     &tt_op_rope,       &tt_op_qk,  &tt_op_scale,   &tt_op_softmax,   &tt_op_pv,
     &tt_op_activation, &tt_op_mul, &tt_op_rows,    &tt_op_bias,
     &tt_op_topk,       &tt_op_expert_weights, &tt_op_expert_linear, &tt_op_expert_sum,
-    &tt_op_slice,      &tt_op_concat, &tt_op_clamp,
+    &tt_op_slice,      &tt_op_concat, &tt_op_clamp, &tt_op_alibi,
     &tt_op_stack,      &tt_op_stream, &tt_op_stream_add, &tt_op_stream_sum, &tt_op_linear_each, &tt_op_mix,
     &tt_op_magnitude,  &tt_op_gain, &tt_op_sparsify, &tt_op_parameter, &tt_op_input, &tt_op_conv1d,
     &tt_op_chunk,      &tt_op_unchunk, &tt_op_similarity, &tt_op_gate, &tt_op_select, &tt_op_mean,
