@@ -5,6 +5,7 @@
 #include "compare/compare.h"
 
 #include "commands/counterpart.h"
+#include "commands/inject.h"
 #include "diagnose/walk.h"
 
 static int run_compare(struct tt_context *context)
@@ -15,7 +16,10 @@ static int run_compare(struct tt_context *context)
     int status = tt_analysis_open(context, 0, &analysis);
     if (!status)
         status = tt_counterpart_open(context, path, analysis.graph, analysis.trace, &reference);
-    if (!status) {
+    const char *injected = tt_option_text(context->options, "inject");
+    if (!status && injected) {
+        status = tt_compare_injected(context, &analysis, reference.trace, injected);
+    } else if (!status) {
         struct tt_verify_options options = {.stop_at_first = context->stop_at_first,
                                             .capture = analysis.naming ? analysis.capture : NULL};
         struct tt_verdict *verdict = tt_verify(analysis.graph, analysis.trace, &options);
@@ -32,6 +36,9 @@ static int run_compare(struct tt_context *context)
 static const struct tt_option options[] = {
     {"tokens", 't', TT_OPTION_TEXT, "IDS", "token ids of the prompt, when they need not be recovered", NULL, NULL},
     {"rows", 0, TT_OPTION_FLAG, NULL, "every value with its numbers instead of the ladder", NULL, NULL},
+    {"inject", 0, TT_OPTION_TEXT, "NAME",
+     "run the reference again with this value (L3.attn.context, attn.q_rope) as the run had it: does the rest agree then?",
+     NULL, NULL},
     {0},
 };
 

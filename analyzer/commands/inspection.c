@@ -11,10 +11,8 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "commands/inspection_view.h"
+#include "compare/compare.h"
 #include "compare/rows.h"
-
-#define ENVELOPE 9.0  /* times the predicted NMSE, as in tt_compare: three standard deviations */
-#define STORED   0.18 /* NMSE of one rounding to nearest, in unit round-offs squared */
 
 int tt_inspection_open(struct tt_context *context, const char *schema, struct tt_inspection *in)
 {
@@ -102,6 +100,36 @@ int tt_layer_output(const struct tt_graph *graph, int layer)
         }
     }
     return found;
+}
+
+static bool is_selected(const struct tt_context *context, const struct tt_graph *graph, int node)
+{
+    const struct tt_node *n = tt_graph_node(graph, node);
+    struct tt_select_subject subject = {0};
+    tt_select_set_number(&subject, TT_SELECT_LAYER, n->layer, tt_graph_nlayers(graph));
+    tt_select_set_word(&subject, TT_SELECT_COMPONENT, n->component);
+    tt_select_set_word(&subject, TT_SELECT_OP, n->op ? n->op->name : "cache");
+    return tt_select_match(context->select, &subject);
+}
+
+/* Of the chosen nodes those that --select leaves. */
+static int apply_select(struct tt_context *context, struct tt_inspection *in)
+{
+    size_t kept = 0;
+    char *unknown = tt_select_unknown(context->select, 1u << TT_SELECT_LAYER | 1u << TT_SELECT_COMPONENT | 1u << TT_SELECT_OP);
+    if (unknown)
+        tt_note(context, "--select: %s cannot be applied here and was not", unknown);
+    free(unknown);
+    for (size_t i = 0; i < in->nnodes; i++) {
+        if (is_selected(context, in->analysis.graph, in->nodes[i])) {
+            in->nodes[kept] = in->nodes[i];
+            in->notes[kept++] = in->notes[i];
+        } else {
+            free(in->notes[i]);
+        }
+    }
+    in->nnodes = kept;
+    return kept ? 0 : tt_fail(&context->error, TT_EINPUT, "--select %s leaves nothing to show", context->select_text);
 }
 
 /* ---- the prompt ---- */
@@ -279,7 +307,7 @@ static int compare(struct tt_context *context, struct tt_inspection *in, struct 
     item->judged = tt_judge(o, expected);
     item->judged_by = node;
     item->rows = o->nseen;
-    item->limit = ENVELOPE * (item->judged.floor + STORED * o->unit * o->unit);
+    item->limit = TT_ENVELOPE * (item->judged.floor + TT_STORED * o->unit * o->unit);
     bool right = item->judged.status == TT_EXACT || (!item->judged.nonfinite && item->judged.nmse <= item->limit);
     item->outcome = !item->judged.n ? TT_NOT_COMPARED : right ? TT_AGREES : TT_DIFFERS;
     return 0;
@@ -307,6 +335,7 @@ static int inspect(struct tt_context *context, struct tt_inspection *in, struct 
     int status = choose_token(context, trace, &token);
     if (other)
         trace->unit = unit_of(other);
+    tt_evaluator_values_only(evaluator, !other);
     tt_evaluator_begin(evaluator, 0);
     if (!status)
         status = evaluate(context, in, evaluator);
@@ -326,6 +355,8 @@ static int inspect(struct tt_context *context, struct tt_inspection *in, struct 
 int tt_inspection_run(struct tt_context *context, struct tt_inspection *in)
 {
     struct tt_counterpart other = {0};
+    if (context->select && apply_select(context, in))
+        return -1;
     struct tt_trace *trace = open_run(context, in, &other);
     int status = trace ? inspect(context, in, trace, other.trace) : -1;
     tt_trace_free(trace);

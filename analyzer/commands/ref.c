@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "commands/analysis.h"
+#include "commands/inject.h"
 #include "verify/reference.h"
 
 static int check_vocabulary(struct tt_context *context, const struct tt_analysis *a, const int32_t *tokens, int64_t count)
@@ -89,6 +90,7 @@ static int run_ref(struct tt_context *context)
     struct tt_analysis model = {0}, like = {0};
     struct tt_trace *made = NULL;
     const struct tt_trace *inputs = NULL;
+    struct tt_ref_injections *injections = NULL;
     const char *tokens = tt_option_text(context->options, "tokens"), *capture = tt_option_text(context->options, "like");
     struct tt_reference_options how = {.directory = context->output,
                                        .decode = capture ? 0 : tt_option_integer(context->options, "decode", 0)};
@@ -113,7 +115,11 @@ static int run_ref(struct tt_context *context)
         inputs = made;
     }
     if (!failed)
+        failed = tt_ref_injections_open(context, model.graph, inputs, &how, &injections);
+    if (!failed)
         failed = tt_reference_run(model.graph, inputs, &how, &context->error);
+    if (!failed)
+        failed = tt_ref_injections_report(context, injections);
     if (!failed && context->json) {
         cJSON *document = cJSON_CreateObject();
         cJSON_AddStringToObject(document, "schema", "tensortap.reference/1");
@@ -123,6 +129,7 @@ static int run_ref(struct tt_context *context)
     } else if (!failed) {
         describe(context, inputs, how.decode);
     }
+    tt_ref_injections_free(injections);
     tt_trace_free(made);
     tt_analysis_close(&like);
     tt_analysis_close(&model);
@@ -135,6 +142,8 @@ static const struct tt_option options[] = {
     {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text (needs a tokeniser)", NULL, NULL},
     {"chunk", 0, TT_OPTION_INTEGER, "N", "prompt in passes of N tokens", NULL, NULL},
     {"decode", 'n', TT_OPTION_INTEGER, "N", "greedy tokens to decode after the prompt", NULL, NULL},
+    TT_INJECT_OPTION("NAME=FILE", "take this value from FILE, FILE#KEY (.npy, .npz, .safetensors), or with NAME@CAPTURE from a "
+                                  "capture, and compute the rest from it; may be given several times"),
     {"precision", 0, TT_OPTION_TEXT, "P", "f64 (default), or every value rounded to f32, f16 or bf16", NULL, NULL},
     {0},
 };

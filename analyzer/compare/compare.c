@@ -14,7 +14,6 @@
 #include "diagnose/inputs.h"
 #include "verify/evaluate.h"
 
-#define ENVELOPE 9.0 /* times the predicted NMSE: three standard deviations */
 #define UNRELATED 0.5 /* cosine: rounding keeps it near 1, another model's is near 0 */
 
 struct sums {
@@ -269,7 +268,7 @@ int tt_compare(struct tt_graph *graph, struct tt_verdict *v, struct tt_trace *tr
             continue;
         compared++;
         row->ref_floor = envelope.nmse[(pass - trace->passes) * envelope.nodes + row->node];
-        bool away = row->ref_floor > 0 && row->ref_nmse > ENVELOPE * row->ref_floor;
+        bool away = row->ref_floor > 0 && row->ref_nmse > TT_ENVELOPE * row->ref_floor;
         if (away && reached[row->node] && tt_judgement_right(&row->judged))
             row->judged.status = TT_PROPAGATED;
     }

@@ -8,6 +8,9 @@
 #include "model/arrays.h"
 #include "verify/verdict.h"
 
+#define TT_ENVELOPE 9.0  /* times the predicted NMSE that right runs may be apart: three standard deviations */
+#define TT_STORED   0.18 /* NMSE of one rounding to nearest, in unit round-offs squared */
+
 /* Adds the reference's numbers to the verdict's rows, position by position, and finds what differs in the inputs.
  * Rows that are right by themselves, downstream of a fault and away from the reference become `propagated`. Returns the
  * number of rows that had a counterpart; 0 with *error when none had (nothing in common). */

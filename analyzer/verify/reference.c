@@ -78,9 +78,20 @@ static int32_t likeliest(const struct tt_value *logits)
     return (int32_t)best;
 }
 
+/* The node's value, or what it is replaced by. */
+static const struct tt_value *value_of(struct tt_evaluator *evaluator, const struct tt_trace_pass *pass, int node,
+                                       const struct tt_reference_options *options, struct tt_error *error)
+{
+    const struct tt_value *value = tt_evaluator_value(evaluator, node, error);
+    if (!value || !options->replace)
+        return value;
+    return options->replace(options->user, evaluator, pass, node, error) ? NULL : tt_evaluator_value(evaluator, node, error);
+}
+
 /* *next: the likeliest token after this pass, by the graph's last value. */
 static int run_pass(struct tt_evaluator *evaluator, struct tt_graph *graph, const struct tt_trace *inputs, int index,
-                    struct tt_recorder *recorder, int32_t *next, struct tt_error *error)
+                    const struct tt_reference_options *options, struct tt_recorder *recorder, int32_t *next,
+                    struct tt_error *error)
 {
     const struct tt_trace_pass *pass = &inputs->passes[index];
     int nnodes = tt_graph_nnodes(graph);
@@ -90,7 +101,7 @@ static int run_pass(struct tt_evaluator *evaluator, struct tt_graph *graph, cons
         const struct tt_node *node = tt_graph_node(graph, i);
         if (node->once && pass->continues)
             continue;
-        const struct tt_value *value = tt_evaluator_value(evaluator, i, error);
+        const struct tt_value *value = value_of(evaluator, pass, i, options, error);
         if (!value)
             return -1;
         write_value(recorder, pass, node, value);
@@ -145,7 +156,7 @@ static int run_passes(struct tt_graph *graph, struct tt_trace *trace, const stru
     tt_evaluator_values_only(evaluator, true);
     for (int i = 0; i < all && !failed; i++) {
         int32_t next = 0;
-        failed = run_pass(evaluator, graph, trace, i, recorder, &next, error);
+        failed = run_pass(evaluator, graph, trace, i, options, recorder, &next, error);
         if (!failed && i + 1 >= given && i + 1 < all)
             add_step(trace, next);
         tt_progress_step(&progress, (uint64_t)i + 1);

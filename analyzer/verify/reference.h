@@ -8,7 +8,7 @@
 
 #include "tensortap/reader.h"
 #include "tensortap/writer.h"
-#include "verify/trace.h"
+#include "verify/evaluate.h"
 
 enum tt_precision { TT_EXACT_F64, TT_AS_F32, TT_AS_F16, TT_AS_BF16 };
 
@@ -16,6 +16,11 @@ struct tt_reference_options {
     enum tt_precision precision;
     const char *directory; /* of the capture to create */
     int64_t decode;        /* passes of one token each to add, always the likeliest next one */
+    /* Asked at each value before any later one reads it: may have the evaluator adopt another. 0 or -1 with *error. NULL:
+     * nothing is replaced. */
+    int (*replace)(void *user, struct tt_evaluator *evaluator, const struct tt_trace_pass *pass, int node,
+                   struct tt_error *error);
+    void *user;
 };
 
 /* Runs every pass of `inputs` (its observations are ignored) and records every component. 0 or -1 with *error. */
