@@ -33,12 +33,14 @@ static int read_row(const struct tt_row_form *form, uint64_t row, uint64_t first
     return 0;
 }
 
+/* Files of a bare decoder lack the first part of the names that it has as a whole model ("transformer."). */
 static struct tt_model_tensor *target(struct tt_model *model, const char *name, const char *where,
                                       struct tt_error *error)
 {
     size_t index;
+    const char *dot = strchr(name, '.');
 
-    if (tt_names_find(model->names, name, &index))
+    if (tt_names_find(model->names, name, &index) || (dot && tt_names_find(model->names, dot + 1, &index)))
         return &model->tensors.items[index];
     tt_fail(error, TT_EINPUT, "%s changes '%s', which %s lacks: it is an adapter of another model", where,
             tt_printable(name, strlen(name)).text, model->path);

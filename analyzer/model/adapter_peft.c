@@ -115,24 +115,36 @@ static int add_pair(const struct peft *p, const struct tt_model_tensor *a, size_
     return rc;
 }
 
-static bool is_second(const char *name)
+static bool is_factor(const char *name)
 {
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (tt_stem(name, ends[i].b))
+        if (tt_stem(name, ends[i].a) || tt_stem(name, ends[i].b))
             return true;
     return false;
 }
 
-static int add_tensor(const struct peft *p, const struct tt_model_tensor *tensor, struct tt_error *error)
+static int add_if_first(const struct peft *p, const struct tt_model_tensor *tensor, struct tt_error *error)
 {
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t stem = tt_stem(tensor->name, ends[i].a);
         if (stem)
             return add_pair(p, tensor, stem, &ends[i], error);
     }
-    if (is_second(tensor->name))
+    return 0;
+}
+
+/* A tensor that is no factor stands for the model's own, which an updated module keeps as its base_layer. */
+static int replace_if_whole(const struct peft *p, const struct tt_model_tensor *tensor, struct tt_error *error)
+{
+    static const char base[] = ".base_layer";
+    const char *bare = bare_name(tensor->name), *inner = strstr(bare, base);
+
+    if (is_factor(tensor->name))
         return 0;
-    return tt_adapter_replace(p->model, bare_name(tensor->name), tensor, p->adapter->path, error);
+    char *name = inner ? tt_format("%.*s%s", (int)(inner - bare), bare, inner + sizeof base - 1) : tt_strdup(bare);
+    int rc = tt_adapter_replace(p->model, name, tensor, p->adapter->path, error);
+    free(name);
+    return rc;
 }
 
 int tt_adapter_add_peft(struct tt_model *model, const struct tt_model *adapter, double scale, struct tt_error *error)
@@ -143,7 +155,9 @@ int tt_adapter_add_peft(struct tt_model *model, const struct tt_model *adapter, 
     int rc = config ? check_config(&p, error) : -1;
 
     for (size_t i = 0; i < adapter->tensors.count && rc == 0; i++)
-        rc = add_tensor(&p, &adapter->tensors.items[i], error);
+        rc = replace_if_whole(&p, &adapter->tensors.items[i], error);
+    for (size_t i = 0; i < adapter->tensors.count && rc == 0; i++)
+        rc = add_if_first(&p, &adapter->tensors.items[i], error);
     cJSON_Delete(config);
     free(path);
     return rc;

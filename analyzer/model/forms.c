@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+const double tt_e2m1[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6};
+
 int tt_read_rows(const struct tt_tensor_form *form, uint64_t first, uint64_t count, double *out,
                  struct tt_error *error)
 {

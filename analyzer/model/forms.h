@@ -22,6 +22,9 @@ int tt_read_rows(const struct tt_tensor_form *form, uint64_t first, uint64_t cou
 /* Element `index` of a tensor that is known to have it; 0 for a type without decoder. */
 double tt_element(const struct tt_model_tensor *tensor, uint64_t index);
 
+/* Values of fp4 codes: OCP Microscaling Formats, E2M1. */
+extern const double tt_e2m1[16];
+
 /* Length of axis `axis`, negative ones from the end; 1 for an axis that the tensor lacks. */
 uint64_t tt_axis(const struct tt_model_tensor *tensor, int axis);
 uint64_t tt_elements(const struct tt_model_tensor *tensor);

@@ -15,7 +15,7 @@ int tt_quantised_add(struct tt_model *model, struct tt_error *error);
  * 1: that tensor stands for a weight that was made; 0: not of this kind; -1: *error. */
 typedef int tt_quantised_kind(struct tt_model *model, size_t index, struct tt_error *error);
 
-tt_quantised_kind tt_quantised_scaled;  /* fp8, int8: `weight` times a scale per tensor, channel or block */
+tt_quantised_kind tt_quantised_scaled;  /* fp8, int8, fp4: codes times a scale per tensor, channel or block */
 tt_quantised_kind tt_quantised_gptq;    /* qweight [in*bits/32, out] */
 tt_quantised_kind tt_quantised_awq;     /* qweight [in, out*bits/32] */
 tt_quantised_kind tt_quantised_packed;  /* weight_packed [out, in*bits/32] of compressed-tensors */

@@ -6,7 +6,7 @@
  *   nested_quant_map[byte] * nested_absmax[block] + nested_offset; shape and sizes in JSON, in
  *   X.weight.quant_state.bitsandbytes__nf4 (or __fp4).
  *   X_blocks [.., rows, columns/32, 16] two codes a byte, the first in the low half; X_scales [.., rows, columns/32]
- *   exponents with bias 127. Values: OCP Microscaling formats, E2M1.
+ *   exponents of two with bias 127.
  * Invariant: counts were checked, so no index that a form computes is outside its tensors.
  */
 #include "model/quantised.h"
@@ -188,17 +188,16 @@ struct mxfp4 {
 static int read_mxfp4_row(const struct tt_row_form *form, uint64_t row, uint64_t first, uint64_t count, double *out,
                           struct tt_error *error)
 {
-    static const double values[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6};
     const struct mxfp4 *m = (const struct mxfp4 *)form;
     const uint8_t *bytes = m->bytes + row * (form->columns / 2), *scales = m->scales + row * (form->columns / 32);
 
     (void)error;
     for (uint64_t at = 0; at < count;) {
         uint64_t block = (first + at) / 32, end = (block + 1) * 32 - first;
-        double scale = ldexp(1, scales[block] - 127);
+        double scale = scales[block] == 255 ? NAN : ldexp(1, scales[block] - 127);
         for (end = end < count ? end : count; at < end; at++) {
             uint64_t n = first + at;
-            out[at] = values[n % 2 ? bytes[n / 2] >> 4 : bytes[n / 2] & 15] * scale;
+            out[at] = tt_e2m1[n % 2 ? bytes[n / 2] >> 4 : bytes[n / 2] & 15] * scale;
         }
     }
     return 0;

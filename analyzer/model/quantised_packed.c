@@ -254,6 +254,18 @@ static bool read_zeros(struct packed *p, const struct tt_model_tensor *zeros, ui
            tt_axis(zeros, 0) == (outputs * p->bits + 31) / 32;
 }
 
+/* As configured where that fits, else as many as there is room for. */
+static unsigned packed_bits(const struct tt_model *model, uint64_t words, uint64_t inputs)
+{
+    double bits = 0;
+
+    tt_model_number(model, "quantization_config.config_groups.group_0.weights.num_bits", &bits);
+    if (bits >= 2 && bits <= 8 && inputs && (inputs * (unsigned)bits + 31) / 32 == words)
+        return (unsigned)bits;
+    uint64_t most = inputs ? words * 32 / inputs : 0;
+    return most >= 2 && most <= 8 && (inputs * most + 31) / 32 == words ? (unsigned)most : 0;
+}
+
 int tt_quantised_packed(struct tt_model *model, size_t index, struct tt_error *error)
 {
     const struct tt_model_tensor *codes = &model->tensors.items[index];
@@ -270,15 +282,14 @@ int tt_quantised_packed(struct tt_model *model, size_t index, struct tt_error *e
     double inputs = tt_element(shape, 1);
     struct packed *p = new_packed(model, scales);
     p->rows.columns = inputs >= 1 && inputs <= 0x1p40 ? (uint64_t)inputs : 0;
-    p->bits = p->rows.columns ? (unsigned)(tt_axis(codes, 1) * 32 / p->rows.columns) : 0;
+    p->bits = packed_bits(model, tt_axis(codes, 1), p->rows.columns);
     p->groups = tt_axis(scales, 1);
     p->scale_group = 1;
     p->scale_output = p->groups;
     p->g_idx = usable_g_idx(tt_model_sibling(model, codes->name, stem, ".weight_g_idx"));
     p->codes = (struct packing){codes->data, tt_axis(codes, 1), 1, NULL};
-    if (p->bits < 2 || p->bits > 8 || 32 % p->bits != 0 || tt_element(shape, 0) != (double)tt_axis(codes, 0) ||
-        (p->rows.columns * p->bits + 31) / 32 != tt_axis(codes, 1) || !read_zeros(p, zeros, tt_axis(codes, 0)) ||
+    if (!p->bits || tt_element(shape, 0) != (double)tt_axis(codes, 0) || !read_zeros(p, zeros, tt_axis(codes, 0)) ||
         (p->g_idx && tt_elements(p->g_idx) != p->rows.columns))
-        return tt_quantised_misfit(codes, "its shape is not that of codes of 2, 4 or 8 bits in 32-bit words", error);
-    return add(model, codes, stem, p, tt_axis(codes, 0), p->bits == 4 ? "int4 packed" : "int packed", error);
+        return tt_quantised_misfit(codes, "its shape is not that of codes of 2 to 8 bits in 32-bit words", error);
+    return add(model, codes, stem, p, tt_axis(codes, 0), "packed integers", error);
 }

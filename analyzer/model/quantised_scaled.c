@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Job: fp8 and int8 weights with scales beside them, [.., rows, columns] times a scale per tensor, per channel, per
- * block of rows and columns (the last block of an axis may be partial), or per leading axis (expert).
- *   X.weight_scale_inv   block-wise fp8; despite its name it multiplies
- *   X.weight_scale       fp8 and int8 of the compressed-tensors and fbgemm kinds; X.weight_zero_point with it
- *   X.SCB                int8 of bitsandbytes: weight * SCB / 127
+ * Job: fp8, int8 and fp4 weights with scales beside them, [.., rows, columns] times a scale per tensor, per channel,
+ * per block of rows and columns (the last block of an axis may be partial), or per leading axis (expert).
+ *   X.weight, X.weight_scale_inv     block-wise fp8; despite its name it multiplies
+ *   X.weight, X.weight_scale         fp8 and int8 of the compressed-tensors and fbgemm kinds; X.weight_zero_point
+ *   X.weight, X.SCB                  int8 of bitsandbytes: weight * SCB / 127
+ *   X.weight_packed, X.weight_scale  fp4 of compressed-tensors, over X.weight_global_scale
+ *   X.weight, X.weight_scale, X.weight_scale_2   fp4 as NVIDIA's ModelOpt saves it: times both
+ * Bytes as scales are exponents of two with bias 127. fp4 (E2M1): two values a byte, the first in the low half.
  * Invariant: block counts times block lengths cover both axes, so every scale that is looked up is there.
  */
+#include <math.h>
+
 #include "model/quantised.h"
 
 #include "model/forms.h"
@@ -17,12 +22,35 @@ struct scaled {
     struct tt_row_form rows;
     struct tt_model_tensor weight, scale; /* copies: the list's own entry becomes the computed tensor */
     const struct tt_model_tensor *zero;   /* NULL: none; shaped as `scale` */
+    bool pairs;                           /* bytes of two fp4 values */
     uint64_t matrix_rows;                 /* rows of one matrix; leading axes are stacks of them */
     uint64_t block_rows, block_columns;
     uint64_t scale_rows, scale_columns; /* blocks of one matrix */
     bool one;                           /* one scale for all matrices */
-    double divisor;
+    double factor; /* of all */
 };
+
+static double scale_at(const struct scaled *s, uint64_t index)
+{
+    double value = tt_element(&s->scale, index);
+
+    if (s->scale.dtype == TT_U8)
+        value = value == 255 ? NAN : ldexp(1, (int)value - 127);
+    return value * s->factor;
+}
+
+/* Elements from number `first` of the whole tensor on, unscaled. */
+static void read_codes(const struct scaled *s, uint64_t first, uint64_t count, double *out)
+{
+    const uint8_t *bytes = s->weight.data;
+
+    if (!s->pairs) {
+        tt_decode_range(s->weight.dtype, bytes, first, count, out);
+        return;
+    }
+    for (uint64_t n = first; n < first + count; n++)
+        *out++ = tt_e2m1[n % 2 ? bytes[n / 2] >> 4 : bytes[n / 2] & 15];
+}
 
 static int read_row(const struct tt_row_form *form, uint64_t row, uint64_t first, uint64_t count, double *out,
                     struct tt_error *error)
@@ -32,10 +60,10 @@ static int read_row(const struct tt_row_form *form, uint64_t row, uint64_t first
     uint64_t line = (matrix * s->scale_rows + row % s->matrix_rows / s->block_rows) * s->scale_columns;
 
     (void)error;
-    tt_decode_range(s->weight.dtype, s->weight.data, row * form->columns + first, count, out);
+    read_codes(s, row * form->columns + first, count, out);
     for (uint64_t at = 0; at < count;) {
         uint64_t block = (first + at) / s->block_columns, end = (block + 1) * s->block_columns - first;
-        double scale = tt_element(&s->scale, line + block) / s->divisor;
+        double scale = scale_at(s, line + block);
         double zero = s->zero ? tt_element(s->zero, line + block) : 0;
         for (end = end < count ? end : count; at < end; at++)
             out[at] = (out[at] - zero) * scale;
@@ -109,6 +137,8 @@ static const char *form_name(const struct scaled *s)
     bool whole_rows = s->scale_columns == 1;
     bool fp8 = s->weight.dtype != TT_I8;
 
+    if (s->pairs)
+        return s->block_columns == 16 ? "nvfp4" : "mxfp4";
     if (whole_rows && s->scale_rows == 1)
         return fp8 ? "fp8 per tensor" : "int8 per tensor";
     if (whole_rows && s->block_rows == 1)
@@ -116,8 +146,10 @@ static const char *form_name(const struct scaled *s)
     return fp8 ? "fp8 per block" : "int8 per block";
 }
 
-static int make(struct tt_model *model, struct tt_model_tensor *weight, struct scaled *s, struct tt_error *error)
+static int make(struct tt_model *model, struct scaled *s, const struct tt_model_tensor *codes,
+                struct tt_error *error)
 {
+    const struct tt_model_tensor *weight = &s->weight;
     bool fits = weight->rank >= 2 && tt_elements(weight) > 0 && count_blocks(s);
 
     s->matrix_rows = tt_axis(weight, -2);
@@ -125,43 +157,91 @@ static int make(struct tt_model *model, struct tt_model_tensor *weight, struct s
     s->block_rows = fits ? block_length(s->matrix_rows, s->scale_rows, configured_block(model, 0)) : 0;
     s->block_columns = fits ? block_length(s->rows.columns, s->scale_columns, configured_block(model, 1)) : 0;
     if (!s->block_rows || !s->block_columns)
-        return tt_quantised_misfit(weight, "the shape of its scales does not fit its own", error);
+        return tt_quantised_misfit(codes, "the shape of its scales does not fit its own", error);
     if (tt_decode_range(s->scale.dtype, s->scale.data, 0, 0, NULL) != 0)
-        return tt_quantised_misfit(weight, "its scales are of a type that cannot be read", error);
+        return tt_quantised_misfit(codes, "its scales are of a type that cannot be read", error);
     if (s->zero && tt_elements(s->zero) != tt_elements(&s->scale))
-        return tt_quantised_misfit(weight, "it has other zero points than scales", error);
+        return tt_quantised_misfit(codes, "it has other zero points than scales", error);
     s->rows.form = (struct tt_tensor_form){form_name(s), tt_read_rows};
     s->rows.row = read_row;
+    return 0;
+}
+
+/* How the parts are called, and whether the weight is bytes of two values. */
+static const struct rule {
+    const char *owner, *scale, *zero, *factor; /* ends of the names; zero and factor may be NULL */
+    bool bytes, needs_factor, factor_divides;
+    double divisor;
+} rules[] = {
+    {".weight_packed", ".weight_scale", NULL, ".weight_global_scale", true, false, true, 1},
+    {".weight", ".weight_scale", NULL, ".weight_scale_2", true, true, false, 1},
+    {"", "_scale_inv", NULL, NULL, false, false, false, 1},
+    {"", "_scale", "_zero_point", NULL, false, false, false, 1},
+    {".weight", ".SCB", NULL, NULL, false, false, false, 127},
+};
+
+static double factor_of(const struct rule *rule, const struct tt_model_tensor *factor)
+{
+    double value = factor && tt_elements(factor) == 1 ? tt_element(factor, 0) : 1;
+    return (rule->factor_divides ? 1 / value : value) / rule->divisor;
+}
+
+static const struct tt_model_tensor *part(const struct tt_model *model, const struct tt_model_tensor *codes, size_t stem,
+                                          const char *suffix)
+{
+    return stem && suffix ? tt_model_sibling(model, codes->name, stem, suffix) : NULL;
+}
+
+/* NULL: the rule does not apply. */
+static struct scaled *apply(struct tt_model *model, const struct tt_model_tensor *codes, const struct rule *rule)
+{
+    size_t stem = tt_stem(codes->name, rule->owner);
+    const struct tt_model_tensor *scale = part(model, codes, stem, rule->scale);
+    const struct tt_model_tensor *factor = part(model, codes, stem, rule->factor);
+
+    if (!scale || rule->bytes != (codes->dtype == TT_U8) || (rule->needs_factor && !factor))
+        return NULL;
+    struct scaled *s = tt_model_alloc(model, sizeof *s);
+    s->weight = *codes;
+    s->scale = *scale;
+    s->zero = part(model, codes, stem, rule->zero);
+    s->factor = factor_of(rule, factor);
+    s->pairs = rule->bytes || (codes->dtype == TT_I8 && scale->dtype == TT_U8);
+    if (s->pairs && codes->rank > 0 && codes->shape[codes->rank - 1] <= INT64_MAX / 4)
+        s->weight.shape[codes->rank - 1] *= 2;
+    return s;
+}
+
+/* The computed tensor takes the place of its codes, or that of the weight that they are packed for. */
+static void place(struct tt_model *model, struct tt_model_tensor *codes, struct scaled *s)
+{
+    size_t stem = tt_stem(codes->name, ".weight_packed");
+    struct tt_model_tensor *weight = stem ? tt_computed_add(model, codes, stem, ".weight") : codes;
+
+    if (!weight)
+        return;
+    weight->rank = s->weight.rank;
+    memcpy(weight->shape, s->weight.shape, sizeof weight->shape);
     weight->form = &s->rows.form;
-    return 1;
+    if (s->pairs) {
+        weight->dtype = TT_F32;
+        weight->data = NULL;
+    }
 }
 
 int tt_quantised_scaled(struct tt_model *model, size_t index, struct tt_error *error)
 {
-    static const struct {
-        const char *owner, *scale, *zero; /* ends of the names of weight, scale, zero point */
-        double divisor;
-    } rules[] = {
-        {"", "_scale_inv", NULL, 1},
-        {"", "_scale", "_zero_point", 1},
-        {".weight", ".SCB", NULL, 127},
-    };
-    struct tt_model_tensor *weight = &model->tensors.items[index];
+    struct tt_model_tensor *codes = &model->tensors.items[index];
+    struct scaled *s = NULL;
 
-    if (weight->form || (weight->dtype != TT_F8_E4M3 && weight->dtype != TT_F8_E5M2 && weight->dtype != TT_I8))
+    if (codes->dtype != TT_F8_E4M3 && codes->dtype != TT_F8_E5M2 && codes->dtype != TT_I8 && codes->dtype != TT_U8)
         return 0;
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        size_t stem = tt_stem(weight->name, rules[i].owner);
-        const struct tt_model_tensor *scale =
-            stem ? tt_model_sibling(model, weight->name, stem, rules[i].scale) : NULL;
-        if (!scale || scale->form)
-            continue;
-        struct scaled *s = tt_model_alloc(model, sizeof *s);
-        s->weight = *weight;
-        s->scale = *scale;
-        s->zero = rules[i].zero ? tt_model_sibling(model, weight->name, stem, rules[i].zero) : NULL;
-        s->divisor = rules[i].divisor;
-        return make(model, weight, s, error);
-    }
-    return 0;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules && !s; i++)
+        s = apply(model, codes, &rules[i]);
+    if (!s)
+        return 0;
+    if (make(model, s, codes, error) != 0)
+        return -1;
+    place(model, codes, s);
+    return 1;
 }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Model files against the libraries that write them.
-add_test(NAME model.decode_gguf
-         COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/decode_gguf.py $<TARGET_FILE:model_files_test>)
-set_tests_properties(model.decode_gguf PROPERTIES LABELS short SKIP_RETURN_CODE 77)
+# Files that people have, read by the analyzer and by the packages that define them.
+foreach(case quantised adapters torch_archives sizes)
+    add_test(NAME model.${case} COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/${case}_test.py)
+    set_tests_properties(model.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR}")
+endforeach()
