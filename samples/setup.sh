@@ -21,7 +21,9 @@ BUILD_NEEDS="
     pc:libcjson         libcjson-dev
     pc:libxxhash        libxxhash-dev
     pc:openblas         libopenblas-dev
-    pc:zlib             zlib1g-dev"
+    pc:zlib             zlib1g-dev
+    pc:libpcre2-8       libpcre2-dev
+    pc:libutf8proc      libutf8proc-dev"
 
 # What the tests need beside that. Debian's numpy is an engine under test: it calls the system's BLAS, where
 # the one from PyPI brings its own under other names.

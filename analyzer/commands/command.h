@@ -33,6 +33,7 @@
     X(hidden)                                                                                                \
     X(rope)                                                                                                  \
     X(models)                                                                                                \
+    X(tokenize)                                                                                              \
     X(repair)                                                                                                \
     X(help)
 

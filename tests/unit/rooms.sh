@@ -20,6 +20,7 @@ check() { # FOLDER ALLOWED…
 
 check analyzer/base tensortap
 check analyzer/model base tensortap
+check analyzer/tokenizer base model
 check analyzer/ops base
 check analyzer/graph base model ops
 check analyzer/capture base model tensortap
