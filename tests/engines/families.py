@@ -105,7 +105,7 @@ CASES = {
                          layer_types=["full_attention", "sliding_attention"]),
     "deepseek_v2": Case("latent", "deepseek_v2"),
     "deepseek_v2_groups": Case("latent", "deepseek_v2", long=0, q_lora_rank=96, n_routed_experts=8, n_group=4,
-                               topk_group=2, topk_method="group_limited_greedy", routed_scaling_factor=16.0),
+                               topk_group=2, topk_method="group_limited_greedy", routed_scaling_factor=4.0),
     "deepseek_v2_yarn": Case("latent", "deepseek_v2", **rope(
         10000.0, "yarn", factor=40.0, beta_fast=32, beta_slow=1, mscale=0.707, mscale_all_dim=0.9,
         original_max_position_embeddings=64)),
@@ -232,7 +232,7 @@ class Outputs:
             while isinstance(output, (tuple, list)) and output:
                 output = output[0]
             if isinstance(output, torch.Tensor):
-                self.found[path] = output.detach()
+                self.found[path] = output.detach().clone()  # some clamp it in place
         return keep
 
     def taken(self):
