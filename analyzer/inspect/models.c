@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "inspect/behaviour.h"
 #include "inspect/settings.h"
 
 const char *tt_model_status_name(enum tt_model_status status)
@@ -127,6 +128,12 @@ static void add_transform(struct tt_model_row *row, const char *words)
     snprintf(row->transform + length, sizeof row->transform - length, "%s%s", length ? ", " : "", words);
 }
 
+/* Serves as another weight of the same place, too. */
+static bool is_tied(const struct tt_placed_list *list, const struct tt_placed *placed)
+{
+    return placed->same_as >= 0 && strcmp(list->items[placed->same_as].name, placed->name) != 0;
+}
+
 static void name_transforms(struct tt_model_row *row, const struct tt_sides *sides)
 {
     const struct tt_placed *a = row->a, *b = row->b;
@@ -136,21 +143,21 @@ static void name_transforms(struct tt_model_row *row, const struct tt_sides *sid
         add_transform(row, "1 folded in");
     if (a->rows != b->rows)
         add_transform(row, "padding rows left out");
-    if ((a->same_as >= 0) != (b->same_as >= 0))
-        add_transform(row, a->same_as >= 0 ? "stored apart" : "tied");
-    (void)sides;
+    if (is_tied(&sides->in_a, a) != is_tied(&sides->in_b, b))
+        add_transform(row, is_tied(&sides->in_a, a) ? "stored apart" : "tied");
 }
 
 /* A tied head that is not what A has is no wrong number: a tensor is missing. */
 static void explain_tie(const struct tt_models *m, const struct tt_model_row *row, struct tt_explanation *why)
 {
     const struct tt_placed *a = row->a, *b = row->b;
-    if (a->same_as >= 0 && b->same_as < 0) {
+    bool tied_a = is_tied(&m->sides.in_a, a), tied_b = is_tied(&m->sides.in_b, b);
+    if (tied_a && !tied_b) {
         snprintf(why->cause, sizeof why->cause, "logits.wrong_head");
         snprintf(why->expected, sizeof why->expected, "tied to %s", m->sides.in_a.items[a->same_as].name);
         snprintf(why->evidence, sizeof why->evidence, "A ties %s to %s, B stores %s with other numbers", a->name,
                  m->sides.in_a.items[a->same_as].name, b->tensor->name);
-    } else if (a->same_as < 0 && b->same_as >= 0) {
+    } else if (!tied_a && tied_b) {
         snprintf(why->cause, sizeof why->cause, "file.tensor_missing");
         snprintf(why->expected, sizeof why->expected, "%.90s", a->tensor->name);
         snprintf(why->found, sizeof why->found, "tied to %s", m->sides.in_b.items[b->same_as].name);
@@ -225,14 +232,29 @@ static bool is_zero(const struct tt_placed *placed)
     return zero;
 }
 
+/* The node that reads it computes the same without: the other file says it by a setting. Or nobody needs that node. */
+static const char *does_without(const struct tt_models *m, const struct tt_placed *there, bool in_a)
+{
+    struct tt_graph *from = in_a ? m->sides.a : m->sides.b, *to = in_a ? m->sides.b : m->sides.a;
+    const struct tt_node *node = tt_graph_node(from, there->node);
+    int at = tt_graph_find_at(to, node->component, node->layer, node->iteration);
+    if (is_zero(there))
+        return "zeros left out";
+    if (at >= 0 && tt_same_behaviour(from, node, to, tt_graph_node(to, at)))
+        return "said by a setting";
+    int end = tt_graph_find(from, node->blame, node->layer);
+    return end >= 0 && tt_graph_node(from, end)->optional_end ? "left out" : NULL;
+}
+
 static void absent(struct tt_models *m, const struct tt_placed *there, bool in_a)
 {
     struct tt_model_row *row = add_row(m, in_a ? there : NULL, in_a ? NULL : there);
     struct tt_explanation why = {.cause = "file.tensor_missing", .confidence = "certain", .from_layer = -2};
+    const char *without = does_without(m, there, in_a);
     row->status = in_a ? TT_MODEL_MISSING : TT_MODEL_EXTRA;
-    if (is_zero(there)) {
+    if (without) {
         row->status = TT_MODEL_EQUAL;
-        add_transform(row, "zeros left out");
+        add_transform(row, without);
         return;
     }
     snprintf(why.expected, sizeof why.expected, "%.90s", in_a ? there->tensor->name : "none");

@@ -68,10 +68,11 @@ static void set_use(struct tt_placed *placed, const struct tt_node *node, int ro
         placed->scale = tt_attributes_number(&node->attributes, "scale", 1);
 }
 
-static void add_weight(struct tt_placed_list *list, const struct tt_node *node, int role, int *room)
+static void add_weight(struct tt_placed_list *list, const struct tt_graph *graph, int index, int role, int *room)
 {
-    struct tt_placed placed = {
-        .name = node->weight_name[role], .layer = node->layer, .tensor = node->weight[role], .same_as = -1};
+    const struct tt_node *node = tt_graph_node(graph, index);
+    struct tt_placed placed = {.name = node->weight_name[role], .layer = node->layer, .tensor = node->weight[role],
+                               .node = index, .same_as = -1};
     if (!placed.tensor || !placed.name || tt_placed_find(list, placed.name, placed.layer) >= 0)
         return;
     for (int i = 0; i < list->count && placed.same_as < 0; i++)
@@ -131,7 +132,7 @@ struct tt_placed_list tt_placed_list(const struct tt_graph *graph)
     for (int i = 0; i < tt_graph_nnodes(graph); i++) {
         const struct tt_node *node = tt_graph_node(graph, i);
         for (int role = 0; node->op && role < TT_OP_MAX_WEIGHTS && node->op->weight_roles[role]; role++)
-            add_weight(&list, node, role, &room);
+            add_weight(&list, graph, i, role, &room);
     }
     for (int i = 0; i < tt_graph_nnodes(graph); i++) {
         const struct tt_node *node = tt_graph_node(graph, i);

@@ -21,6 +21,7 @@ struct tt_placed {
     bool norm;                            /* of a norm */
     int64_t head_dim, rotated;            /* rows of a head, of them turned by a rope; 0: no rope reads it */
     bool interleaved;                     /* that rope's pairs are (2i, 2i + 1) and not (i, i + rotated / 2) */
+    int node;                             /* of the graph, the first that reads it */
     int same_as;                          /* index of the entry above that reads the same tensor, -1: none */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Attributes that the weights' order and folding already account for are left out: the pairing of a rope, the one that a
- * norm adds, the factor of an embedding. Numbers agree when a GGUF's f32 does.
+ * Attributes that the weights' order and folding already account for are left out. Numbers agree when a GGUF's f32 does;
+ * where settings differ, a node that computes the same all the same has none.
  */
 #include "inspect/settings.h"
 
@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "inspect/behaviour.h"
 
 #define F32 2e-6 /* relative */
 
@@ -93,18 +94,6 @@ static bool attribute(const struct tt_graph *graph, const struct tt_node *node, 
     return own_attribute(&defaults.attributes, name, out);
 }
 
-static bool accounted_for(const struct tt_node *node, const char *name)
-{
-    static const struct {
-        const char *op, *attribute;
-    } folded[] = {{"rope", "pairing"},     {"rmsnorm", "offset"}, {"layernorm", "offset"},
-                  {"embedding", "scale"}, {NULL, "layer"},       {NULL, "iteration"}};
-    for (size_t i = 0; i < sizeof folded / sizeof *folded; i++)
-        if (strcmp(name, folded[i].attribute) == 0 && (!folded[i].op || strcmp(node->op->name, folded[i].op) == 0))
-            return true;
-    return false;
-}
-
 /* ---- the list of differences ---- */
 
 static void add_word(char *list, size_t size, const char *word)
@@ -142,25 +131,47 @@ static void add_difference(struct tt_setting_differences *d, const struct tt_nod
     add_word(row->components, sizeof row->components, node->blame);
 }
 
+static bool same_attribute(const struct tt_graph *a, const struct tt_node *in_a, const struct tt_graph *b,
+                           const struct tt_node *in_b, const char *name, struct tt_scalar *one, struct tt_scalar *other)
+{
+    bool has_a = attribute(a, in_a, name, one), has_b = attribute(b, in_b, name, other);
+    if (!has_a)
+        *one = tt_scalar_string("not set");
+    if (!has_b)
+        *other = tt_scalar_string("not set");
+    return tt_accounted_for(in_a, name) || same_value(one, other);
+}
+
 static void compare_attribute(const struct tt_graph *a, const struct tt_node *in_a, const struct tt_graph *b,
                               const struct tt_node *in_b, const char *name, struct tt_setting_differences *d)
 {
     struct tt_scalar one, other;
-    bool has_a = attribute(a, in_a, name, &one), has_b = attribute(b, in_b, name, &other);
-    char expected[64] = "not set", found[64] = "not set";
-    if (accounted_for(in_a, name) || (!has_a && !has_b) || (has_a && has_b && same_value(&one, &other)))
+    char expected[64], found[64];
+    if (same_attribute(a, in_a, b, in_b, name, &one, &other))
         return;
-    if (has_a)
-        value_text(&one, expected, sizeof expected);
-    if (has_b)
-        value_text(&other, found, sizeof found);
+    value_text(&one, expected, sizeof expected);
+    value_text(&other, found, sizeof found);
     add_difference(d, in_a, name, expected, found);
 }
 
-static void compare_attributes(const struct tt_graph *a, const struct tt_node *in_a, const struct tt_graph *b,
-                               const struct tt_node *in_b, struct tt_setting_differences *d)
+static bool differs(const struct tt_graph *a, const struct tt_node *in_a, const struct tt_graph *b, const struct tt_node *in_b)
+{
+    struct tt_scalar one, other;
+    for (int i = 0; i < in_a->attributes.count; i++)
+        if (!same_attribute(a, in_a, b, in_b, in_a->attributes.items[i].name, &one, &other))
+            return true;
+    for (int i = 0; i < in_b->attributes.count; i++)
+        if (!same_attribute(a, in_a, b, in_b, in_b->attributes.items[i].name, &one, &other))
+            return true;
+    return false;
+}
+
+static void compare_attributes(struct tt_graph *a, const struct tt_node *in_a, struct tt_graph *b, const struct tt_node *in_b,
+                               struct tt_setting_differences *d)
 {
     struct tt_scalar known;
+    if (!differs(a, in_a, b, in_b) || tt_same_behaviour(a, in_a, b, in_b))
+        return;
     for (int i = 0; i < in_a->attributes.count; i++)
         compare_attribute(a, in_a, b, in_b, in_a->attributes.items[i].name, d);
     for (int i = 0; i < in_b->attributes.count; i++)
@@ -185,7 +196,7 @@ static bool is_product(const char *op)
     return strcmp(op, "linear") == 0 || strcmp(op, "bias") == 0;
 }
 
-static void compare_nodes(const struct tt_graph *a, const struct tt_node *in_a, const struct tt_graph *b,
+static void compare_nodes(struct tt_graph *a, const struct tt_node *in_a, struct tt_graph *b,
                           const struct tt_node *in_b, struct tt_setting_differences *d)
 {
     const char *op_a = in_a->op ? in_a->op->name : "cache", *op_b = in_b->op ? in_b->op->name : "cache";
@@ -287,12 +298,12 @@ static void add_missing(const struct tt_graph *from, const struct tt_graph *in, 
 {
     for (int i = 0; i < tt_graph_nnodes(from); i++) {
         const struct tt_node *node = tt_graph_node(from, i);
-        if (!node->internal && tt_graph_find_at(in, node->component, node->layer, node->iteration) < 0)
+        if (!node->internal && !node->optional_end && tt_graph_find_at(in, node->component, node->layer, node->iteration) < 0)
             add_difference(d, node, "part", in_b ? "there" : "none", in_b ? "none" : "there");
     }
 }
 
-struct tt_setting_differences tt_compare_settings(const struct tt_graph *a, const struct tt_graph *b)
+struct tt_setting_differences tt_compare_settings(struct tt_graph *a, struct tt_graph *b)
 {
     struct tt_setting_differences d = {0};
     for (int i = 0; i < tt_graph_nnodes(a); i++) {

@@ -23,7 +23,7 @@ struct tt_setting_differences {
     int nunused;
 };
 
-struct tt_setting_differences tt_compare_settings(const struct tt_graph *a, const struct tt_graph *b);
+struct tt_setting_differences tt_compare_settings(struct tt_graph *a, struct tt_graph *b);
 void tt_setting_differences_free(struct tt_setting_differences *differences);
 
 /* A value as text: "'silu'" is silu, numbers as people write them; per-layer entries as runs. */

@@ -40,6 +40,8 @@ struct tt_model_tensor {
  * with config.json and one of these, or an id in the local Hugging Face cache. Quantised weights of several tensors
  * are listed computed under the name that they have unquantised. NULL with one line in *error. */
 struct tt_model *tt_model_open(const char *path, struct tt_error *error);
+/* The same, and also a config.json without weights, or a folder with no more than that: a model without tensors. */
+struct tt_model *tt_model_open_bare(const char *path, struct tt_error *error);
 void tt_model_close(struct tt_model *model);
 
 /* Adds a LoRA adapter: a PEFT folder or its adapter_model.safetensors, or a GGUF adapter. The weights that it names
