@@ -56,7 +56,7 @@ foreach(case layouts attention orders faults)
 endforeach()
 
 # The reference engine against transformers, in f64 and f32: a group of families a test.
-foreach(group llama qwen gemma gpt cohere others special)
+foreach(group llama qwen gemma gpt cohere others experts routed latent special)
     add_test(NAME engines.families.${group}
              COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/families.py ${group})
     set_tests_properties(engines.families.${group} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
