@@ -152,28 +152,49 @@ void tt_analysis_close(struct tt_analysis *a)
     free(a->tokens);
 }
 
-int tt_analysis_report(struct tt_context *context, const struct tt_analysis *a, const struct tt_verdict *verdict,
-                       const char *reference)
+static struct tt_verdict_view view_of(struct tt_context *context, const struct tt_analysis *a, const char *reference)
 {
     const cJSON *manifest = tt_capture_manifest(a->capture);
     const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "path"));
-    struct tt_verdict_view view = {.model = a->model ? tt_model_path(a->model) : NULL,
-                                   .family = a->graph ? tt_graph_family(a->graph) : NULL,
-                                   .path = path, .reference = reference,
-                                   .note = a->trace ? a->trace->note : NULL,
-                                   .unnamed_calls = a->trace ? a->trace->unnamed_calls : 0, .select = context->select,
-                                   .all_rows = tt_option_flag(context->options, "rows")};
+    return (struct tt_verdict_view){.model = a->model ? tt_model_path(a->model) : NULL,
+                                    .family = a->graph ? tt_graph_family(a->graph) : NULL,
+                                    .path = path, .reference = reference,
+                                    .note = a->trace ? a->trace->note : NULL,
+                                    .unnamed_calls = a->trace ? a->trace->unnamed_calls : 0, .select = context->select,
+                                    .all_rows = tt_option_flag(context->options, "rows") || context->select};
+}
+
+static void say_unknown_keys(struct tt_context *context)
+{
     char *unknown = tt_select_unknown(context->select, TT_ROW_KEYS);
     if (unknown)
         tt_note(context, "--select: %s cannot be applied to a verdict's rows and was not", unknown);
     free(unknown);
-    view.all_rows = view.all_rows || context->select;
+}
+
+cJSON *tt_analysis_document(struct tt_context *context, const struct tt_analysis *a, const struct tt_verdict *verdict,
+                            const char *reference)
+{
+    struct tt_verdict_view view = view_of(context, a, reference);
+    say_unknown_keys(context);
+    return tt_verdict_json(verdict, a->graph, &view);
+}
+
+int tt_analysis_status(const struct tt_context *context, const struct tt_verdict *verdict)
+{
     int status = tt_verdict_status(verdict, context->strict);
-    if (status == 3)
-        status = tt_status_of_partial(context);
+    return status == TT_STATUS_PARTIAL ? tt_status_of_partial(context) : status;
+}
+
+int tt_analysis_report(struct tt_context *context, const struct tt_analysis *a, const struct tt_verdict *verdict,
+                       const char *reference)
+{
+    int status = tt_analysis_status(context, verdict);
     if (context->json)
-        return tt_emit_json(context, tt_verdict_json(verdict, a->graph, &view), status);
+        return tt_emit_json(context, tt_analysis_document(context, a, verdict, reference), status);
+    struct tt_verdict_view view = view_of(context, a, reference);
     struct tt_term term = tt_term_open(context->out, context->color, context->md);
+    say_unknown_keys(context);
     tt_verdict_print(verdict, a->graph, &view, &term);
     return status;
 }

@@ -31,6 +31,14 @@ void tt_analysis_close(struct tt_analysis *analysis);
 /* "1,2,3" -> ids; 0 or -1. */
 int tt_parse_tokens(const char *text, int32_t **tokens, int64_t *count, struct tt_error *error);
 
+/* verify.c: each value and call from its own operands; without a graph calls alone. */
+struct tt_verdict *tt_analysis_verify(struct tt_context *context, const struct tt_analysis *analysis);
+
+/* The verdict document, and the exit status that goes with it. */
+cJSON *tt_analysis_document(struct tt_context *context, const struct tt_analysis *analysis, const struct tt_verdict *verdict,
+                            const char *reference);
+int tt_analysis_status(const struct tt_context *context, const struct tt_verdict *verdict);
+
 /* Prints the verdict as asked for and gives the exit status. */
 int tt_analysis_report(struct tt_context *context, const struct tt_analysis *analysis, const struct tt_verdict *verdict,
                        const char *reference);

@@ -146,7 +146,7 @@ static int check_vocabulary(struct tt_context *context, const struct tt_inspecti
     return 0;
 }
 
-static struct tt_trace *trace_of_tokens(const struct tt_graph *graph, const int32_t *tokens, int64_t count)
+struct tt_trace *tt_trace_of_tokens(const struct tt_graph *graph, const int32_t *tokens, int64_t count)
 {
     struct tt_trace *trace = tt_trace_new(graph);
     int64_t *positions = tt_alloc_array((size_t)count + 1, sizeof *positions);
@@ -160,12 +160,11 @@ static struct tt_trace *trace_of_tokens(const struct tt_graph *graph, const int3
 
 static struct tt_trace *given_prompt(struct tt_context *context, const struct tt_inspection *in)
 {
-    const char *text = tt_option_text(context->options, "tokens");
     int32_t *tokens = NULL;
     int64_t count;
     struct tt_trace *trace = NULL;
-    if (!tt_parse_tokens(text, &tokens, &count, &context->error) && !check_vocabulary(context, in, tokens, count))
-        trace = trace_of_tokens(in->analysis.graph, tokens, count);
+    if (!tt_given_prompt(context, context->args[0], &tokens, &count) && !check_vocabulary(context, in, tokens, count))
+        trace = tt_trace_of_tokens(in->analysis.graph, tokens, count);
     free(tokens);
     return trace;
 }
@@ -176,7 +175,7 @@ static struct tt_trace *prompt_of(struct tt_context *context, const struct tt_in
     for (int i = 0; i < other->npasses; i++) {
         const struct tt_trace_pass *pass = &other->passes[i];
         if (pass->tokens_by != TT_BY_NONE && !pass->continues && pass->inputs.ntokens == pass->inputs.nkeys)
-            return trace_of_tokens(in->analysis.graph, pass->inputs.tokens, pass->inputs.ntokens);
+            return tt_trace_of_tokens(in->analysis.graph, pass->inputs.tokens, pass->inputs.ntokens);
     }
     tt_fail(&context->error, TT_EINPUT, "%s does not tell its prompt; give it with --prompt or --tokens",
             tt_option_text(context->options, "against"));

@@ -7,12 +7,14 @@
 #define TT_COMMANDS_INSPECTION_H
 
 #include "commands/counterpart.h"
+#include "commands/prompt.h"
 #include "verify/evaluate.h"
 
 /* Options that every such command has. */
 #define TT_INSPECTION_OPTIONS                                                                                          \
     {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text", NULL, NULL},                                         \
         {"tokens", 't', TT_OPTION_TEXT, "IDS", "token ids of the prompt, as 1,15043,29871", NULL, NULL},               \
+        TT_PROMPT_OPTIONS,                                                                                             \
         {"token", 0, TT_OPTION_INTEGER, "N", "show this token alone; -1 is the last", NULL, NULL},                     \
         {"against", 0, TT_OPTION_TEXT, "WHAT",                                                                         \
          "compare with a capture, a reference or saved arrays (.safetensors, .npz, .npy; FILE#NAME: one of them)",     \
@@ -42,6 +44,9 @@ int tt_inspection_layers(struct tt_context *context, const struct tt_inspection 
                          int **layers, size_t *count);
 /* The node whose value layer `layer` hands on; -1: none. */
 int tt_layer_output(const struct tt_graph *graph, int layer);
+
+/* A run of one pass over these tokens, from position 0 on. */
+struct tt_trace *tt_trace_of_tokens(const struct tt_graph *graph, const int32_t *tokens, int64_t count);
 
 /* Runs the prompt, compares with --against, prints. The exit status, or -1 with context->error. */
 int tt_inspection_run(struct tt_context *context, struct tt_inspection *inspection);

@@ -99,18 +99,17 @@ static int preload(struct tt_error *error)
     return 0;
 }
 
-/* Makes `path` and the folders above it, as mkdir -p does. 0 or -1 with errno. */
-static int make_folders(const char *path)
+int tt_make_folders(const char *path, mode_t mode)
 {
     char *partial = tt_strdup(path);
     int result = 0;
     for (char *slash = strchr(partial + 1, '/'); slash && result == 0; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        result = mkdir(partial, 0777) == 0 || errno == EEXIST ? 0 : -1;
+        result = mkdir(partial, mode) == 0 || errno == EEXIST ? 0 : -1;
         *slash = '/';
     }
     if (result == 0)
-        result = mkdir(partial, 0777) == 0 || errno == EEXIST ? 0 : -1;
+        result = mkdir(partial, mode) == 0 || errno == EEXIST ? 0 : -1;
     free(partial);
     return result;
 }
@@ -119,7 +118,7 @@ static int make_folders(const char *path)
 static char *prepare_directory(const char *chosen, struct tt_error *error)
 {
     struct stat info;
-    char *path = make_folders(chosen) == 0 ? realpath(chosen, NULL) : NULL;
+    char *path = tt_make_folders(chosen, 0777) == 0 ? realpath(chosen, NULL) : NULL;
     if (!path) {
         tt_fail(error, TT_ESYSTEM, "cannot make the capture directory %s: %s", chosen, strerror(errno));
         return NULL;

@@ -107,6 +107,8 @@ static void say(const struct tt_context *context, const char *directory, const s
         say_capture(made->paths[i]);
     if (made->count > MOST_SHOWN)
         fprintf(stderr, "tensortap: and %zu more captures in %s\n", made->count - MOST_SHOWN, directory);
+    if (made->count && tt_option_flag(context->options, "verify"))
+        return;
     if (made->count) {
         fprintf(stderr, "tensortap: next: tensortap %s %s\n", next_command(),
                 made->count == 1 ? made->paths[0] : directory);
@@ -122,8 +124,8 @@ static cJSON *document_of(const struct tt_context *context, const struct tt_path
 {
     cJSON *document = tt_json_document("run");
     cJSON *command = cJSON_AddArrayToObject(document, "command");
-    for (size_t i = 0; i < context->nargs; i++)
-        cJSON_AddItemToArray(command, cJSON_CreateString(context->args[i]));
+    for (char *const *word = result->argv; *word; word++)
+        cJSON_AddItemToArray(command, cJSON_CreateString(*word));
     cJSON_AddNumberToObject(document, "status", result->status);
     if (result->signal)
         cJSON_AddNumberToObject(document, "signal", result->signal);
@@ -151,14 +153,25 @@ static cJSON *document_of(const struct tt_context *context, const struct tt_path
     return document;
 }
 
-void tt_run_report(struct tt_context *context, const char *directory, const struct tt_paths *made,
-                   const struct tt_run_result *result)
+void tt_run_say(struct tt_context *context, const char *directory, const struct tt_paths *made,
+                const struct tt_run_result *result)
 {
     if (!context->quiet)
         say(context, directory, made, result);
-    if (!context->json)
-        return;
+}
+
+void tt_run_emit(struct tt_context *context, const struct tt_paths *made, const struct tt_run_result *result,
+                 struct tt_run_verdict *verdict)
+{
     cJSON *document = document_of(context, made, result);
+    cJSON *entry = cJSON_GetObjectItemCaseSensitive(document, "captures")->child;
+    if (verdict)
+        cJSON_AddStringToObject(document, "verdict", verdict->overall);
+    for (size_t i = 0; verdict && verdict->documents && i < made->count && entry; i++, entry = entry->next) {
+        if (verdict->documents[i])
+            cJSON_AddItemToObject(entry, "verdict", verdict->documents[i]);
+        verdict->documents[i] = NULL;
+    }
     tt_json_print(context->out, document, 0, NULL);
     cJSON_Delete(document);
 }

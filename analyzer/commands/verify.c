@@ -58,12 +58,17 @@ static struct tt_verdict *verify_unnamed(struct tt_context *context, const struc
     return verdict;
 }
 
+struct tt_verdict *tt_analysis_verify(struct tt_context *context, const struct tt_analysis *a)
+{
+    return a->graph ? verify_named(context, a) : verify_unnamed(context, a);
+}
+
 static int run_verify(struct tt_context *context)
 {
     struct tt_analysis analysis = {.model_optional = true};
     int status = tt_analysis_open(context, 0, &analysis);
     if (!status) {
-        struct tt_verdict *verdict = analysis.graph ? verify_named(context, &analysis) : verify_unnamed(context, &analysis);
+        struct tt_verdict *verdict = tt_analysis_verify(context, &analysis);
         status = tt_analysis_report(context, &analysis, verdict, NULL);
         tt_verdict_free(verdict);
     }
