@@ -9,6 +9,7 @@
 
 #include "commands/analysis.h"
 #include "commands/inject.h"
+#include "commands/ref_inputs.h"
 #include "verify/reference.h"
 
 static int check_vocabulary(struct tt_context *context, const struct tt_analysis *a, const int32_t *tokens, int64_t count)
@@ -91,6 +92,7 @@ static int run_ref(struct tt_context *context)
     struct tt_trace *made = NULL;
     const struct tt_trace *inputs = NULL;
     struct tt_ref_injections *injections = NULL;
+    struct tt_ref_inputs *features = NULL;
     const char *tokens = tt_option_text(context->options, "tokens"), *capture = tt_option_text(context->options, "like");
     struct tt_reference_options how = {.directory = context->output,
                                        .decode = capture ? 0 : tt_option_integer(context->options, "decode", 0)};
@@ -115,6 +117,9 @@ static int run_ref(struct tt_context *context)
         inputs = made;
     }
     if (!failed)
+        failed = tt_ref_check_passes(context, model.graph, inputs, how.decode) ||
+                 tt_ref_inputs_open(context, model.graph, made ? made : like.trace, &features) ? -1 : 0;
+    if (!failed)
         failed = tt_ref_injections_open(context, model.graph, inputs, &how, &injections);
     if (!failed)
         failed = tt_reference_run(model.graph, inputs, &how, &context->error);
@@ -130,6 +135,7 @@ static int run_ref(struct tt_context *context)
         describe(context, inputs, how.decode);
     }
     tt_ref_injections_free(injections);
+    tt_ref_inputs_free(features);
     tt_trace_free(made);
     tt_analysis_close(&like);
     tt_analysis_close(&model);
@@ -142,6 +148,7 @@ static const struct tt_option options[] = {
     {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text (needs a tokeniser)", NULL, NULL},
     {"chunk", 0, TT_OPTION_INTEGER, "N", "prompt in passes of N tokens", NULL, NULL},
     {"decode", 'n', TT_OPTION_INTEGER, "N", "greedy tokens to decode after the prompt", NULL, NULL},
+    TT_INPUT_OPTION,
     TT_INJECT_OPTION("NAME=FILE", "take this value from FILE, FILE#KEY (.npy, .npz, .safetensors), or with NAME@CAPTURE from a "
                                   "capture, and compute the rest from it; may be given several times"),
     {"precision", 0, TT_OPTION_TEXT, "P", "f64 (default), or every value rounded to f32, f16 or bf16", NULL, NULL},

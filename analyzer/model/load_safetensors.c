@@ -17,7 +17,7 @@
 int tt_model_load_config(struct tt_model *model, const char *path, struct tt_error *error)
 {
     int rc = 0;
-    char *config = tt_path_beside(path, "config.json");
+    char *config = tt_config_beside(path);
 
     if (access(config, F_OK) == 0) {
         model->config = tt_json_read(config, error);

@@ -84,6 +84,51 @@ static char *only_file(const char *folder, const char *end, int *found)
     return only;
 }
 
+/* model_000650.pt: what a training run saved after 650 steps; -1: no such name. */
+static long step_of(const char *name)
+{
+    static const char start[] = "model_";
+    char *end;
+
+    if (strncmp(name, start, sizeof start - 1) != 0)
+        return -1;
+    long step = strtol(name + sizeof start - 1, &end, 10);
+    return end > name + sizeof start - 1 && strcmp(end, ".pt") == 0 ? step : -1;
+}
+
+/* The checkpoint of the most steps; NULL: none. */
+static char *last_checkpoint(const char *folder)
+{
+    char *last = NULL;
+    long steps = -1;
+    const struct dirent *entry;
+    DIR *directory = opendir(folder);
+
+    while (directory && (entry = readdir(directory))) {
+        if (step_of(entry->d_name) <= steps)
+            continue;
+        steps = step_of(entry->d_name);
+        free(last);
+        last = tt_format("%s/%s", folder, entry->d_name);
+    }
+    if (directory)
+        closedir(directory);
+    return last;
+}
+
+char *tt_config_beside(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *usual = tt_path_beside(path, "config.json");
+    if (exists(usual) || step_of(name) < 0)
+        return usual;
+    char *meta = tt_format("meta_%.*s.json", (int)(strlen(name) - strlen("model_") - strlen(".pt")), name + strlen("model_"));
+    free(usual);
+    usual = tt_path_beside(path, meta);
+    free(meta);
+    return usual;
+}
+
 static char *file_in_folder(const char *folder, struct tt_error *error)
 {
     static const char *const usual[] = {
@@ -99,6 +144,9 @@ static char *file_in_folder(const char *folder, struct tt_error *error)
             return path;
         free(path);
     }
+    char *checkpoint = last_checkpoint(folder);
+    if (checkpoint)
+        return checkpoint;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         char *path = only_file(folder, endings[i], &found);
         if (path)

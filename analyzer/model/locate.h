@@ -18,5 +18,8 @@ int tt_model_locate(const char *name, struct tt_model_place *place, struct tt_er
 
 /* A file in the same folder as `path`; owned by the caller. */
 char *tt_path_beside(const char *path, const char *file);
+/* Where the configuration of the model at `path` is: config.json, or meta_STEP.json of a model_STEP.pt. The caller's; it may
+ * not exist. */
+char *tt_config_beside(const char *path);
 
 #endif

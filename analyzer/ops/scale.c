@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * scale: y = softcap·tanh(factor·x / softcap), or factor·x with softcap 0. Attention scores and logits are
- * made of it. factor        multiplier (1) softcap       0: none cause_prefix  "attn" | "logits": which
- * family a fault belongs to
+ * made of it.
+ *   factor        multiplier (1)
+ *   softcap       0: none
+ *   cause_prefix  "attn" | "logits" | "embed": which family a fault belongs to
  */
 #include <math.h>
 #include <string.h>
@@ -85,7 +87,27 @@ static double fit_cap(const struct cap_fit *fit)
     return exp((low + high) / 2);
 }
 
-static void recover_factor(struct tt_recoveries *list, const struct tt_value *expected, bool logits)
+/* Causes of a wrong factor and of a softcap too many, by what is scaled. */
+struct causes {
+    const char *prefix, *factor, *softcap;
+};
+
+static const struct causes causes[] = {
+    {"attn", "attn.scale", "attn.softcap_extra"},
+    {"logits", "logits.scale", "logits.softcap_extra"},
+    {"embed", "embed.scale_missing", NULL},
+};
+
+static const struct causes *causes_of(const struct tt_op_call *call)
+{
+    const char *prefix = tt_op_string(call, "cause_prefix", "attn");
+    for (size_t i = 1; i < sizeof causes / sizeof *causes; i++)
+        if (!strcmp(prefix, causes[i].prefix))
+            return &causes[i];
+    return &causes[0];
+}
+
+static void recover_factor(struct tt_recoveries *list, const struct tt_value *expected, const char *cause)
 {
     double ratio, sigma, factor = tt_op_number(list->call, "factor", 1);
     if (tt_op_number(list->call, "softcap", 0) != 0 ||
@@ -93,19 +115,18 @@ static void recover_factor(struct tt_recoveries *list, const struct tt_value *ex
         return;
     if (fabs(ratio - 1) > 6 * sigma) {
         double found = tt_fit_snap(ratio * factor, 6 * sigma * fabs(factor));
-        tt_recovery_number(list, logits ? "logits.scale" : "attn.scale", "factor", factor, found);
+        tt_recovery_number(list, cause, "factor", factor, found);
     }
 }
 
-static void recover_cap(struct tt_recoveries *list, const struct tt_value *expected, bool logits)
+static void recover_cap(struct tt_recoveries *list, const struct tt_value *expected, const char *cause)
 {
     double factor = tt_op_number(list->call, "factor", 1), cap = tt_op_number(list->call, "softcap", 0);
     struct cap_fit fit = {list->call->in[0], expected, list->observed, factor};
     double found = fit_cap(&fit);
     found = tt_fit_snap(found, 0.01 * found);
     if (found != cap)
-        tt_recovery_number(list, logits ? "logits.softcap_extra" : "attn.softcap_extra", "softcap", cap,
-                           found);
+        tt_recovery_number(list, cause, "softcap", cap, found);
 }
 
 static int recover(const struct tt_op_call *call, const struct tt_value *observed, struct tt_recovery *found,
@@ -115,10 +136,10 @@ static int recover(const struct tt_op_call *call, const struct tt_value *observe
     struct tt_value expected = {0};
     if (forward(call, &expected, NULL) || tt_value_count(&expected) != tt_value_count(observed))
         return 0;
-    bool logits = !strcmp(tt_op_string(call, "cause_prefix", "attn"), "logits");
-    recover_factor(&list, &expected, logits);
-    if (!list.count)
-        recover_cap(&list, &expected, logits);
+    const struct causes *names = causes_of(call);
+    recover_factor(&list, &expected, names->factor);
+    if (!list.count && names->softcap)
+        recover_cap(&list, &expected, names->softcap);
     tt_value_free(&expected);
     return list.count;
 }
@@ -132,6 +153,8 @@ static const struct tt_variant variants[] = {
     {"attn.softcap_missing", "softcap=0", "cause_prefix=='attn' && softcap!=0"},
     {"attn.softcap_extra", "softcap=50", "cause_prefix=='attn' && softcap==0"},
     {"attn.softcap_extra", "softcap=30", "cause_prefix=='attn' && softcap==0"},
+    {"embed.scale_missing", "factor=1", "cause_prefix=='embed' && factor!=1"},
+    {"embed.scale_twice", "factor=factor*factor", "cause_prefix=='embed' && factor!=1"},
     {"logits.scale", "factor=1", "cause_prefix=='logits' && factor!=1"},
     {"logits.scale", "factor=1/factor", "cause_prefix=='logits' && factor!=1"},
     {"logits.scale", "factor=factor*factor", "cause_prefix=='logits' && factor!=1"},

@@ -250,6 +250,7 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
 static const struct tt_variant variants[] = {
     {"attn.mask_missing", "mask='none'", "mask=='causal'"},
     {"attn.mask_missing", "mask='none', window=0", "mask=='causal' && window!=0"},
+    {"attn.mask_extra", "mask='causal'", "mask=='none'"},
     {"attn.mask_inverted", "mask='inverted'", "mask=='causal'"},
     {"attn.mask_off_by_one", "offset=1", "mask=='causal'"},
     {"attn.mask_off_by_one", "offset=-1", "mask=='causal'"},

@@ -3,7 +3,7 @@
  * sparsify: the largest part of each row by a normal distribution's measure: y = max(0, x - (mean + k·deviation)), mean
  * and deviation over the row, k such that a share `sparsity` of normal numbers lies below.
  *   sparsity     share that becomes 0, e.g. 0.95; 0: y = x
- *   multiplier   k itself, where it is published; nan: from sparsity
+ *   multiplier   k itself, whatever sparsity says (-inf: y = x); nan: from sparsity
  *   skip         1: y = x (a fault)
  *   unbiased     1: deviation over n - 1, as some engines have it
  */
@@ -76,7 +76,7 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     int64_t width = tt_value_width(call->in[0]), count = tt_value_count(call->in[0]);
     if (!(sparsity >= 0 && sparsity < 1))
         return tt_fail(error, TT_EINPUT, "sparsify: sparsity %g is not a share between 0 and 1", sparsity);
-    if (sparsity == 0 || tt_op_number(call, "skip", 0) != 0) {
+    if ((isnan(k) && sparsity == 0) || k == -INFINITY || tt_op_number(call, "skip", 0) != 0) {
         *out = tt_value_copy(call->in[0]);
         return 0;
     }
@@ -90,8 +90,8 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
 }
 
 static const struct tt_variant variants[] = {
-    {"mlp.activation", "skip=1", "sparsity!=0"},
-    {"mlp.activation", "multiplier=nan, sparsity=0.9", "sparsity!=0"},
+    {"mlp.activation", "skip=1", NULL},
+    {"mlp.activation", "multiplier=nan, sparsity=0.9", NULL},
     {0},
 };
 

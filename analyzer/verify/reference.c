@@ -138,7 +138,8 @@ static void add_step(struct tt_trace *trace, int32_t token)
     int sequence = last->sequence;
     struct tt_trace_pass *step = tt_trace_add_pass(
         trace, &(struct tt_pass_inputs){.ntokens = 1, .tokens = &token, .positions = positions + keys - 1, .nkeys = keys,
-                                        .key_positions = positions});
+                                        .key_positions = positions, .ngiven = last->inputs.ngiven,
+                                        .given = last->inputs.given});
     step->sequence = sequence;
     step->continues = true;
     step->phase = TT_DECODE;

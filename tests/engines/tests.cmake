@@ -62,3 +62,9 @@ foreach(group llama qwen gemma gpt cohere others experts routed latent special)
     set_tests_properties(engines.families.${group} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
         ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
+
+# The same for families that transformers does not have, written in PyTorch from their published definitions.
+add_test(NAME engines.published_families
+         COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/published_families.py)
+set_tests_properties(engines.published_families PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+    ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")

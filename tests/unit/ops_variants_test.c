@@ -45,6 +45,7 @@ static const char *const causes[] = {
     "attn.softcap_missing",
     "attn.softcap_extra",
     "attn.mask_missing",
+    "attn.mask_extra",
     "attn.mask_inverted",
     "attn.mask_off_by_one",
     "attn.window",

@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The reference engine against families that transformers does not have, each written here in PyTorch from its published
+definition: a bidirectional diffusion model (HF names and GGUF), a training framework's own checkpoint, a refinement head
+that repeats a block chunk by chunk until it converges. And an encoder-decoder, which transformers has, with its features
+as a second input.
+
+    published_families.py [CASE …]     f64 against f64: NMSE <= 1e-20 in logits and in what the loop decided
+"""
+import json
+import math
+import os
+import sys
+import tempfile
+
+from traced import COMMAND, HERE, main as run_cases, require, run
+
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+try:
+    import numpy
+    import torch
+    import torch.nn.functional as F
+    from safetensors.torch import save_file
+    import reference_capture
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+SAME = 1e-20
+torch.set_num_threads(1)
+
+
+def nmse(found, wanted):
+    wanted = numpy.asarray(wanted, numpy.float64)
+    return float(((found.reshape(wanted.shape) - wanted) ** 2).sum() / max((wanted**2).sum(), 1e-300))
+
+
+def same(found, wanted, what):
+    error = nmse(found, wanted)
+    require(error <= SAME, f"{what}: NMSE {error:.3g}")
+
+
+def random_weights(shapes, seed):
+    """{name: float32 tensor}: matrices that keep sizes, vectors around 1."""
+    torch.manual_seed(seed)
+    made = {}
+    for name, shape in shapes.items():
+        noise = torch.randn(shape)
+        made[name] = noise * (1.6 / math.sqrt(shape[-1])) if len(shape) > 1 else 1 + 0.3 * noise
+        if len(shape) > 1 and ("wte" in name or "embed" in name):
+            made[name] = noise * 0.6
+        elif name.endswith("bias"):
+            made[name] = 0.2 * noise
+    return made
+
+
+def write_model(folder, config, weights):
+    os.makedirs(folder)
+    with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
+        json.dump(config, file)
+    save_file({name: value.contiguous() for name, value in weights.items()}, os.path.join(folder, "model.safetensors"))
+
+
+def reference(model, folder, tokens, *options):
+    made = run([COMMAND, "ref", model, "--tokens", ",".join(map(str, tokens)), "-o", folder, *options])
+    require(made.returncode == 0, f"tensortap ref: status {made.returncode}\n{made.stderr.decode()[-2000:]}")
+    return reference_capture.read(folder)
+
+
+def prompt(count, vocabulary):
+    return [3 + (i * i * 31 + i * 17 + 5) % (vocabulary - 3) for i in range(count)]
+
+
+def rms_norm(x, weight, eps):
+    y = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+    return y if weight is None else weight * y
+
+
+def rotate_half(x, cos, sin):
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat([-second, first], -1) * sin
+
+
+def angles(tokens, dim, theta):
+    frequency = theta ** (-torch.arange(0, dim, 2).double() / dim)
+    return torch.arange(tokens).double()[:, None] * frequency
+
+
+# ---- a bidirectional model of masked diffusion ----
+
+LLADA = {"architectures": ["LLaDAModelLM"], "model_type": "llada", "d_model": 96, "n_heads": 6, "n_kv_heads": 3,
+         "n_layers": 3, "mlp_hidden_size": 160, "rope_theta": 500000.0, "rms_norm_eps": 1e-5, "vocab_size": 331,
+         "activation_type": "silu", "block_type": "llama", "scale_logits": True, "input_emb_norm": False,
+         "weight_tying": False}
+
+
+def llada_shapes(config, prefix="model.transformer."):
+    d, f, v = config["d_model"], config["mlp_hidden_size"], config["vocab_size"]
+    kv = d // config["n_heads"] * config["n_kv_heads"]
+    shapes = {"wte.weight": (v, d), "ln_f.weight": (d,), "ff_out.weight": (v, d)}
+    for i in range(config["n_layers"]):
+        block = {"attn_norm": (d,), "ff_norm": (d,), "q_proj": (d, d), "k_proj": (kv, d), "v_proj": (kv, d),
+                 "attn_out": (d, d), "ff_proj": (f, d), "up_proj": (f, d), "ff_out": (d, f)}
+        shapes.update({f"blocks.{i}.{name}.weight": shape for name, shape in block.items()})
+    return {prefix + name: shape for name, shape in shapes.items()}
+
+
+def llada_hidden(config, weights, tokens, prefix="model.transformer."):
+    """[tokens, d_model] behind the last norm: every token attends to every other one."""
+    w = {name[len(prefix):]: value.double() for name, value in weights.items() if name.startswith(prefix)}
+    heads, eps = config["n_heads"], config["rms_norm_eps"]
+    dim = config["d_model"] // heads
+    angle = angles(len(tokens), dim, config["rope_theta"]).repeat(1, 2)
+    x = w["wte.weight"][torch.tensor(tokens)]
+    for i in range(config["n_layers"]):
+        layer = lambda name: w[f"blocks.{i}.{name}.weight"]
+        h = rms_norm(x, layer("attn_norm"), eps)
+        q, k, v = (F.linear(h, layer(name)).view(len(tokens), -1, dim).transpose(0, 1)
+                   for name in ("q_proj", "k_proj", "v_proj"))
+        q, k = rotate_half(q, angle.cos(), angle.sin()), rotate_half(k, angle.cos(), angle.sin())
+        k, v = (t.repeat_interleave(heads // t.shape[0], 0) for t in (k, v))
+        context = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(dim), -1) @ v
+        x = x + F.linear(context.transpose(0, 1).reshape(len(tokens), -1), layer("attn_out"))
+        h = rms_norm(x, layer("ff_norm"), eps)
+        x = x + F.linear(F.silu(F.linear(h, layer("ff_proj"))) * F.linear(h, layer("up_proj")), layer("ff_out"))
+    return rms_norm(x, w["ln_f.weight"], eps)
+
+
+def llada_logits(config, weights, tokens):
+    hidden = llada_hidden(config, weights, tokens)
+    scale = config["d_model"] ** -0.5 if config["scale_logits"] else 1
+    return F.linear(hidden, weights["model.transformer.ff_out.weight"].double()) * scale
+
+
+def test_llada(folder):
+    weights, tokens = random_weights(llada_shapes(LLADA), 5), prompt(40, LLADA["vocab_size"])
+    write_model(os.path.join(folder, "model"), LLADA, weights)
+    found = reference(os.path.join(folder, "model"), os.path.join(folder, "out"), tokens)
+    wanted = llada_logits(LLADA, weights, tokens)
+    same(found[0]["logits"], wanted, "logits")
+    causal = run([COMMAND, "ref", os.path.join(folder, "model"), "--tokens", "5,6", "-n", "2", "-o", os.path.join(folder, "no")])
+    require(causal.returncode == 2 and b"cache" in causal.stderr, f"decode without a cache: {causal.returncode} {causal.stderr!r}")
+
+
+# ---- a training framework's own checkpoint: model_STEP.pt and meta_STEP.json ----
+
+GPT = {"sequence_len": 128, "vocab_size": 331, "n_layer": 3, "n_head": 6, "n_kv_head": 2, "n_embd": 96}
+
+
+def gpt_shapes(config):
+    d = config["n_embd"]
+    kv = d // config["n_head"] * config["n_kv_head"]
+    shapes = {"transformer.wte.weight": (config["vocab_size"], d), "lm_head.weight": (config["vocab_size"], d)}
+    for i in range(config["n_layer"]):
+        block = {"attn.c_q": (d, d), "attn.c_k": (kv, d), "attn.c_v": (kv, d), "attn.c_proj": (d, d),
+                 "mlp.c_fc": (4 * d, d), "mlp.c_proj": (d, 4 * d)}
+        shapes.update({f"transformer.h.{i}.{name}.weight": shape for name, shape in block.items()})
+    return shapes
+
+
+def gpt_logits(config, weights, tokens):
+    """Norms without parameters, keys and queries rotated backwards and then normalised, squared relu, softcap 15; cos and
+    sin are kept in bfloat16."""
+    w = {name: value.double() for name, value in weights.items()}
+    heads, dim, eps = config["n_head"], config["n_embd"] // config["n_head"], 2.0**-23
+    norm = lambda x: rms_norm(x, None, eps)
+    angle = angles(len(tokens), dim, 10000.0)
+    cos, sin = angle.cos().bfloat16().double(), angle.sin().bfloat16().double()
+    split = lambda x: x.view(len(tokens), -1, dim).transpose(0, 1)
+    turn = lambda x: torch.cat([x[..., :dim // 2] * cos + x[..., dim // 2:] * sin,
+                                x[..., dim // 2:] * cos - x[..., :dim // 2] * sin], -1)
+    x = norm(w["transformer.wte.weight"][torch.tensor(tokens)])
+    for i in range(config["n_layer"]):
+        linear = lambda h, name: F.linear(h, w[f"transformer.h.{i}.{name}.weight"])
+        h = norm(x)
+        q, k = (norm(turn(split(linear(h, name)))) for name in ("attn.c_q", "attn.c_k"))
+        k, v = (t.repeat_interleave(heads // config["n_kv_head"], 0) for t in (k, split(linear(h, "attn.c_v"))))
+        context = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + linear(context.transpose(0, 1).reshape(len(tokens), -1), "attn.c_proj")
+        x = x + linear(F.relu(linear(norm(x), "mlp.c_fc")).square(), "mlp.c_proj")
+    return 15 * torch.tanh(F.linear(norm(x), w["lm_head.weight"]) / 15)
+
+
+def write_checkpoint(folder, step, config, weights, prefix=""):
+    torch.save({prefix + name: value for name, value in weights.items()}, os.path.join(folder, f"model_{step:06d}.pt"))
+    torch.save({"state": {}, "step": step}, os.path.join(folder, f"optim_{step:06d}_rank0.pt"))
+    with open(os.path.join(folder, f"meta_{step:06d}.json"), "w", encoding="utf-8") as file:
+        json.dump({"step": step, "val_bpb": 1.0, "model_config": config}, file)
+
+
+def test_checkpoint(folder):
+    model, tokens = os.path.join(folder, "d4"), prompt(40, GPT["vocab_size"])
+    os.makedirs(model)
+    early, late = random_weights(gpt_shapes(GPT), 6), random_weights(gpt_shapes(GPT), 7)
+    late["transformer.wte.weight"] = late["transformer.wte.weight"].bfloat16()
+    write_checkpoint(model, 50, GPT, early)
+    write_checkpoint(model, 200, GPT, late, "_orig_mod.")  # as a compiled model saves itself
+    for path, weights in ((model, late), (os.path.join(model, "model_000050.pt"), early)):
+        out = os.path.join(folder, f"out{len(path)}")
+        passes = reference(path, out, tokens[:32], "--chunk", "20")
+        found = numpy.concatenate([one["logits"] for one in passes])
+        same(found, gpt_logits(GPT, weights, tokens[:32]), f"logits of {os.path.basename(path)}")
+
+
+CASES = {"llada": test_llada, "checkpoint": test_checkpoint}
+
+
+def in_folder(test):
+    with tempfile.TemporaryDirectory() as folder:
+        test(folder)
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = [name for name in CASES if name in sys.argv[1:] or len(sys.argv) < 2]
+    run_cases({name: lambda test=test: in_folder(test) for name, test in CASES.items()})
