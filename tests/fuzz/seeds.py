@@ -250,6 +250,8 @@ def tokenizer_seeds(root, random):
         tokenizer, trainer = make()
         tokenizer.train_from_iterator(TEXTS, trainer)
         place(root, "tokenizer", make.__name__, tokenizer.to_str().encode())
+        place(root, f"text_{make.__name__}", "text", "".join(TEXTS).encode())
+        place(root, f"text_{make.__name__}.beside", "tokenizer.json", tokenizer.to_str().encode())
     place(root, "tokenizer.beside", "config.json", LLAMA)
     place(root, "tokenizer.beside", "model.safetensors", saved(llama(random)))
 

@@ -14,6 +14,7 @@
 #include "model/identity.h"
 #include "model/model.h"
 #include "mutate.h"
+#include "tokenizer/tokenizer.h"
 
 #define MOST_ELEMENTS (1u << 20) /* read of a tensor: slices and transposes may be larger than their file */
 
@@ -164,8 +165,117 @@ static int use_arrays(const char *path)
     return 1;
 }
 
+/* ---- adapters ---- */
+
+/* A folder with an adapter and the model that it belongs to. */
+static int use_adapter(const char *path)
+{
+    struct tt_error error = {0};
+    char base[256];
+    int added;
+
+    snprintf(base, sizeof base, "%s/base.safetensors", path);
+    struct tt_model *model = tt_model_open(base, &error);
+    require(model != NULL, error.message);
+    struct tt_identity *identity = tt_identity_new(model, NULL, 0);
+    added = tt_model_add_adapter(model, path, 0.5, &error) == 0;
+    if (!added)
+        require_line(&error);
+    for (size_t i = 0; i < tt_model_ntensors(model); i++)
+        use_tensor(identity, tt_model_tensor_at(model, i));
+    tt_identity_free(identity);
+    tt_model_close(model);
+    return added;
+}
+
+/* ---- tokenisers ---- */
+
+static void use_ids(const struct tt_tokenizer *tokenizer, const struct tt_tokens *tokens)
+{
+    struct tt_error error = {0};
+    size_t length;
+    int32_t *ids = malloc((tokens->count + 1) * sizeof *ids);
+
+    for (size_t i = 0; i < tokens->count; i++)
+        ids[i] = tokens->items[i].id;
+    char *text = tt_detokenize(tokenizer, ids, tokens->count, &length, &error);
+    if (!text)
+        require_line(&error);
+    else
+        require(text[length] == '\0', "text that is not terminated");
+    for (int32_t id = -1; id < 400; id++) {
+        const char *piece = tt_token_piece(tokenizer, id, &length);
+        if (piece && length > 0)
+            sink = (unsigned char)piece[length - 1];
+    }
+    free(text);
+    free(ids);
+}
+
+/* False: refused in every form; not every vocabulary has a token for the beginning. */
+static bool use_text(const struct tt_tokenizer *tokenizer, const char *text, size_t length)
+{
+    bool taken = false;
+
+    for (int form = 0; form < 4; form++) {
+        struct tt_tokenize_options options = {form % 2 != 0, form < 2 ? TT_ENDS_AS_FILE : TT_ENDS_BOS};
+        struct tt_tokens tokens = {0};
+        struct tt_error error = {0};
+        if (tt_tokenize(tokenizer, text, length, &options, &tokens, &error) != 0) {
+            require_line(&error);
+        } else {
+            use_ids(tokenizer, &tokens);
+            taken = true;
+        }
+        for (size_t i = 0; i < tokens.count; i++)
+            require(tokens.items[i].start <= tokens.items[i].end && tokens.items[i].end <= length,
+                    "a token beyond the text");
+        free(tokens.items);
+    }
+    return taken;
+}
+
+static int use_tokenizer(const char *path)
+{
+    static const char text[] = "The quick\tbrown fox, 1234567 x\xc3\xa9 e\xcc\x81 \xe6\x97\xa5\xe6\x9c\xac "
+                               "\xf0\x9f\x99\x82  </s>\r\n<s>[CLS] \xef\xb7\xba it's";
+    struct tt_error error = {0};
+    struct tt_tokenizer *tokenizer = tt_tokenizer_open(path, tt_data_directory(), &error);
+
+    if (!tokenizer) {
+        require_line(&error);
+        return 0;
+    }
+    use_text(tokenizer, text, sizeof text - 1);
+    use_text(tokenizer, "", 0);
+    tt_tokenizer_free(tokenizer);
+    return 1;
+}
+
+/* A folder with a good tokeniser and a damaged text. */
+static int use_damaged_text(const char *path)
+{
+    static char text[LARGEST_CASE];
+    struct tt_error error = {0};
+    char name[256];
+
+    snprintf(name, sizeof name, "%s/text", path);
+    FILE *file = fopen(name, "rb");
+    require(file != NULL, name);
+    size_t length = fread(text, 1, sizeof text, file);
+    fclose(file);
+    struct tt_tokenizer *tokenizer = tt_tokenizer_open(path, tt_data_directory(), &error);
+    require(tokenizer != NULL, error.message);
+    char *copy = malloc(length + 1); /* of just this length, so that sanitizers see a byte too many */
+    memcpy(copy, text, length);
+    bool taken = use_text(tokenizer, copy, length);
+    free(copy);
+    tt_tokenizer_free(tokenizer);
+    return taken;
+}
+
 const struct target targets[] = {
-    {"gguf", "case.gguf", NULL, seed_gguf, NULL, {use_model}},
+    {"gguf", "case.gguf", NULL, seed_gguf, NULL, {use_model, use_tokenizer}},
     {"safetensors", "model.safetensors", NULL, seed_safetensors, repair_safetensors, {use_model, use_arrays}},
     {"index", "model.safetensors.index.json", NULL, seed_index, NULL, {use_model}},
     {"config", "config.json", "", seed_config, NULL, {use_model}},
@@ -176,6 +286,12 @@ const struct target targets[] = {
 #undef QUANTISED
     {"npy", "case.npy", NULL, seed_npy, NULL, {use_arrays}},
     {"npz", "case.npz", NULL, seed_npz, repair_zip, {use_arrays}},
+    {"adapter", "adapter_model.safetensors", "", NULL, repair_safetensors, {use_adapter}},
+    {"adapter_config", "adapter_config.json", "", NULL, NULL, {use_adapter}},
+    {"tokenizer", "tokenizer.json", NULL, NULL, NULL, {use_tokenizer}},
+#define TEXT(name) {name, "text", "", NULL, NULL, {use_damaged_text}},
+    TEXT("text_byte_level") TEXT("text_word_piece") TEXT("text_sentence_piece") TEXT("text_unigram")
+#undef TEXT
     {"pt", "pytorch_model.bin", NULL, NULL, repair_zip, {use_arrays, use_model}},
 };
 const size_t ntargets = sizeof targets / sizeof *targets;
