@@ -83,11 +83,16 @@ static int read_call(const struct tt_op_call *call, struct layer *l, struct tt_e
     return read_operands(call, l, error) || read_bias(call, l, error) ? -1 : 0;
 }
 
-/* Which expert serves place i of [T, k]; -1: unknown. */
+/* The place of topk that says who serves place i of [T, k]. */
+static int64_t place_of(const struct layer *l, int64_t i)
+{
+    return l->stuck >= 0 && l->stuck < l->k ? i / l->k * l->k + l->stuck : i;
+}
+
+/* Which expert serves place i; -1: none. */
 static int64_t expert_of(const struct layer *l, int64_t i)
 {
-    int64_t at = l->stuck >= 0 && l->stuck < l->k ? i / l->k * l->k + l->stuck : i;
-    int64_t e = tt_expert_index(l->topk, at, l->experts);
+    int64_t e = tt_expert_index(l->topk, place_of(l, i), l->experts);
     return e < 0 ? -1 : ((e + l->shift) % l->experts + l->experts) % l->experts;
 }
 
@@ -240,7 +245,8 @@ static void finish_place(const struct layer *l, int64_t place, struct tt_value *
 static void forget_unknown_places(const struct layer *l, struct tt_value *out)
 {
     for (int64_t i = 0; i < l->tokens * l->k; i++) {
-        for (int64_t n = 0; expert_of(l, i) < 0 && n < l->outputs; n++)
+        bool open = tt_expert_open(l->topk, place_of(l, i), l->experts);
+        for (int64_t n = 0; open && n < l->outputs; n++)
             out->var[i * l->outputs + n] = TT_UNKNOWN_VARIANCE;
     }
 }

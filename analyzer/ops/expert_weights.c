@@ -80,7 +80,7 @@ static void close_gates(struct gates *g)
     free(g->place);
 }
 
-/* The expert in place j of token t; -1: not known. */
+/* The expert in place j of token t; -1: none. */
 static int64_t expert_at(const struct gates *g, int64_t t, int64_t j)
 {
     return tt_expert_index(g->topk, t * g->k + j, g->experts);
@@ -156,10 +156,11 @@ static double relative_error(const struct gates *g, const struct sums *s, int64_
 static void weigh(const struct gates *g, const struct sums *s, int64_t t, int64_t j, struct tt_value *out)
 {
     int64_t at = t * g->k + j, e = expert_at(g, t, g->place[j]);
+    bool open = tt_expert_open(g->topk, t * g->k + g->place[j], g->experts);
     out->v[at] = e < 0 ? 0 : g->scale * g->raw[e] / s->total;
     if (!out->var)
         return;
-    if (e < 0)
+    if (open)
         out->var[at] = TT_UNKNOWN_VARIANCE;
     else
         out->var[at] = out->v[at] * out->v[at] * relative_error(g, s, t, e) +
@@ -185,7 +186,7 @@ static bool depends_on_unknown(const struct gates *g, int64_t t)
 {
     bool unknown = false;
     for (int64_t j = 0; j < g->k; j++)
-        unknown |= expert_at(g, t, j) < 0;
+        unknown |= tt_expert_open(g->topk, t * g->k + j, g->experts);
     return unknown && g->over_chosen;
 }
 

@@ -149,8 +149,26 @@ static void test_values_only(void)
     close_example(&e);
 }
 
+static void test_open_place(void)
+{
+    struct example e;
+    struct tt_value sure, open;
+    open_example(&e);
+    CHECK(!run(&e, &sure, NULL));
+    tt_value_need_var(&e.topk)[2] = TT_UNKNOWN_VARIANCE;
+    e.topk.var[5] = EXPERTS * EXPERTS; /* only the order is open */
+    CHECK(!run(&e, &open, NULL));
+    CHECK(!memcmp(sure.v, open.v, TOKENS * PLACES * OUTPUTS * sizeof *open.v));
+    for (int64_t i = 0; i < TOKENS * PLACES * OUTPUTS; i++)
+        CHECK(tt_unknown(open.var[i]) == (i / OUTPUTS == 2));
+    tt_value_free(&sure);
+    tt_value_free(&open);
+    close_example(&e);
+}
+
 int main(void)
 {
+    test_open_place();
     test_only_chosen_experts_are_read();
     test_held_weights_give_the_same();
     test_unreadable_expert();
