@@ -51,7 +51,7 @@ static const struct tt_option options[] = {
 const struct tt_command tt_command_attention = {
     .name = "attention",
     .summary = "attention of a layer, step by step",
-    .usage = "MODEL --layer N (--prompt TEXT | --tokens IDS) [--against WHAT]",
+    .usage = "MODEL --layer N (--prompt TEXT | --tokens IDS)\nMODEL --layer N --against WHAT",
     .description = "Runs the prompt through the reference engine and shows each step of a layer's attention: input norm, q, k "
                    "and v projections, their norms, rope, scores, probabilities, context, output projection.\n\n"
                    "With --against each value is compared; without --prompt and --tokens the prompt is then that of the "

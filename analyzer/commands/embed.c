@@ -32,7 +32,7 @@ static const struct tt_option options[] = {TT_INSPECTION_OPTIONS, {0}};
 const struct tt_command tt_command_embed = {
     .name = "embed",
     .summary = "embeddings and layer-0 output of a prompt",
-    .usage = "MODEL (--prompt TEXT | --tokens IDS) [--against WHAT]",
+    .usage = "MODEL (--prompt TEXT | --tokens IDS)\nMODEL --against WHAT",
     .description = "Runs the prompt through the reference engine and shows the embeddings, with what the model puts on them "
                    "(scale, positions, norm), and the output of layer 0: shape, statistics, first values of each token.\n\n"
                    "With --against each value is compared; without --prompt and --tokens the prompt is then that of the "

@@ -48,7 +48,7 @@ static const struct tt_option options[] = {
 const struct tt_command tt_command_hidden = {
     .name = "hidden",
     .summary = "hidden states at chosen layers and token",
-    .usage = "MODEL --layers LIST [--token N] (--prompt TEXT | --tokens IDS) [--against WHAT]",
+    .usage = "MODEL --layers LIST (--prompt TEXT | --tokens IDS)\nMODEL --layers LIST --token N --against WHAT",
     .description = "Runs the prompt through the reference engine and shows what the chosen layers hand on, before the final "
                    "norm. Layer N's output is entry N+1 of Hugging Face's hidden_states; the last entry there has the final "
                    "norm applied.\n\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tensortap weights: projection weights of a layer, dequantised: statistics, dump, comparison.
+ * tensortap weights: projection weights of a layer, dequantised: shown, dumped, compared.
  */
 #include "commands/weights.h"
 
@@ -170,8 +170,8 @@ static const struct tt_option options[] = {
 
 const struct tt_command tt_command_weights = {
     .name = "weights",
-    .summary = "weights of a layer, dequantised: statistics, dump, comparison",
-    .usage = "MODEL --layer N --proj NAMES [--against WHAT] [-o FILE.npy]",
+    .summary = "weights of a layer, dequantised: shown, dumped, compared",
+    .usage = "MODEL --layer N --proj NAMES\nMODEL --layer N --proj NAMES --against WHAT",
     .description = "Values are as the file has them after dequantisation. With another model each weight is compared with "
                    "that of the same place, in the order and with the constants of either kind of file; the error allowed "
                    "is what rounding to the two types leaves.\n\n"
