@@ -27,7 +27,8 @@ static int axis_extent(const struct tt_graph *graph, const char *axis, int layer
         }
     }
     struct tt_scalar value;
-    const char *text = text_of(member(graph->json, "axes"), axis);
+    const cJSON *entry = member(member(graph->json, "axes"), axis);
+    const char *chunk = text_of(entry, "per_tokens"), *text = chunk ? chunk : cJSON_GetStringValue(entry);
     if (!text)
         return tt_fail(error, TT_EINPUT, "architecture %s: axis '%s' is not declared", graph->family, axis);
     if (tt_graph_evaluate(graph, text, layer, &value, error))
@@ -35,7 +36,7 @@ static int axis_extent(const struct tt_graph *graph, const char *axis, int layer
     if (!(value.number >= 1 && value.number <= 1e9) || value.number != floor(value.number))
         return tt_fail(error, TT_EINPUT, "%s: axis %s = %s is %g, not a whole number above 0",
                        tt_model_path(graph->model), axis, text, value.number);
-    *out = (int64_t)value.number;
+    *out = chunk ? TT_AXIS_CHUNKS(value.number) : (int64_t)value.number;
     return 0;
 }
 
@@ -109,15 +110,6 @@ static int check_weight_shape(const struct tt_graph *graph, const char *name, in
     return 0;
 }
 
-/* A bare graph describes a file as it is; where numbers of the configuration were replaced, the file's shapes mean nothing. */
-static int settle_shape(struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor **tensor,
-                        struct tt_error *error)
-{
-    if (!graph->options.bare)
-        return check_weight_shape(graph, name, layer, *tensor, error);
-    return graph->options.sets && *graph->options.sets ? tt_graph_declared_weight(graph, name, layer, tensor, error) : 0;
-}
-
 static int missing_weight(const struct tt_graph *graph, const cJSON *entry, const char *name, int layer,
                           struct tt_error *error)
 {
@@ -142,7 +134,7 @@ static int bind_weights(struct tt_graph *graph, const cJSON *json, struct tt_nod
         const cJSON *entry = member(member(graph->json, "weights"), name);
         if (!tensor && !cJSON_IsTrue(member(entry, "optional")) && !text_of(entry, "when"))
             return missing_weight(graph, entry, name, node->layer, error);
-        if (tensor && settle_shape(graph, name, node->layer, &tensor, error))
+        if (tensor && !graph->options.bare && check_weight_shape(graph, name, node->layer, tensor, error))
             return -1;
         node->weight[i] = tensor;
         node->weight_name[i] = tensor ? name : NULL;

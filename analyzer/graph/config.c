@@ -229,23 +229,31 @@ static int missing(const struct tt_graph *graph, const cJSON *entry, struct tt_e
                    key ? key : entry->string, graph->family);
 }
 
-/* Numbers were replaced, and before that this entry was what its default says although the metadata states it: a head
- * size that is hidden / heads stays so. */
-static bool follows_default(const struct tt_graph *graph, const cJSON *entry, int layer)
+static bool is_given(const struct tt_graph *graph, const cJSON *entry, int layer)
 {
-    struct tt_scalar expected;
-    const char *text = text_of(entry, "default"), *key;
-    const struct config_entry *was = graph->before && text ? find_config(graph->before, entry->string) : NULL;
-    for (int i = 0; was && (key = tt_json_string_at(member(entry, graph->scheme), i)); i++) {
+    const char *key;
+    struct tt_scalar value;
+    for (int i = 0; (key = tt_json_string_at(member(entry, graph->scheme), i)); i++) {
         char expanded[256];
         tt_graph_expand(graph, key, layer, expanded, sizeof expanded);
-        if (given(graph, expanded, &expected))
-            return false;
+        if (given(graph, expanded, &value))
+            return true;
     }
-    if (!was || was->values[0].is_string || layer >= was->nvalues ||
-        tt_graph_evaluate(graph->before, text, layer, &expected, NULL))
+    return false;
+}
+
+/* Numbers were replaced: this entry was what its default says although the metadata states it, and the default says
+ * something else now. A head size that is hidden / heads stays so. */
+static bool follows_default(struct tt_graph *graph, const cJSON *entry, int layer, struct tt_scalar *out)
+{
+    struct tt_scalar before;
+    const char *text = text_of(entry, "default");
+    const struct config_entry *was = graph->before && text ? find_config(graph->before, entry->string) : NULL;
+    if (!was || layer >= was->nvalues || was->values[layer].is_string || is_given(graph, entry, layer) ||
+        tt_graph_evaluate(graph->before, text, layer, &before, NULL) || before.is_string ||
+        before.number != was->values[layer].number || tt_graph_evaluate(graph, text, layer, out, NULL))
         return false;
-    return !expected.is_string && expected.number == was->values[layer].number;
+    return out->is_string || out->number != before.number;
 }
 
 /* Order: set by the user, fixed by the scheme, rows of a weight, metadata, length of an array, default. */
@@ -266,8 +274,8 @@ static int config_value(struct tt_graph *graph, const cJSON *entry, int layer, s
     if (found)
         return found < 0 ? -1 : 0;
     *source = "computed anew";
-    if (follows_default(graph, entry, layer))
-        return tt_graph_evaluate(graph, text_of(entry, "default"), layer, out, error);
+    if (follows_default(graph, entry, layer, out))
+        return 0;
     for (int i = 0; (key = tt_json_string_at(member(entry, graph->scheme), i)); i++) {
         if (metadata(graph, key, layer, out)) {
             map_value(entry, out);
@@ -348,5 +356,6 @@ int tt_graph_read_config(struct tt_graph *graph, struct tt_error *error)
         if (strcmp(entry->string, "layers") == 0 && read_layers(graph, error))
             return -1;
     }
+    graph->sized = true;
     return read_layers(graph, error);
 }

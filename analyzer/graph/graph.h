@@ -16,6 +16,17 @@
 
 #define TT_AXIS_TOKEN (-1) /* axes whose extent belongs to the pass, not to the model */
 #define TT_AXIS_KEY   (-2)
+#define TT_AXIS_CHUNKS(size) (-2 - (int64_t)(size)) /* groups of `size` tokens, the last one filled up */
+
+/* What an extent of a node means in a pass. */
+static inline int64_t tt_axis_length(int64_t extent, int64_t ntokens, int64_t nkeys)
+{
+    if (extent >= 0)
+        return extent;
+    if (extent == TT_AXIS_TOKEN || extent == TT_AXIS_KEY)
+        return extent == TT_AXIS_TOKEN ? ntokens : nkeys;
+    return (ntokens + (-2 - extent) - 1) / (-2 - extent);
+}
 
 struct tt_node {
     const char *component; /* canonical name, "attn.q_proj"; interned in the graph */

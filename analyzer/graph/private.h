@@ -63,6 +63,7 @@ struct tt_graph {
     struct made_tensor *made;
     struct tt_graph_options options;
     struct tt_graph *before; /* no more than the configuration, without options.sets; NULL: there are none */
+    bool sized; /* the configuration is read: shapes can be evaluated */
     struct weight_cache *weights;
     double weight_unit;
     struct interned {
@@ -94,10 +95,6 @@ bool tt_graph_has_metadata(const struct tt_graph *graph, const char *key);
  * there is none. */
 int tt_graph_bind_weight(struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor **out,
                          struct tt_error *error);
-
-/* In place of a tensor one of the declared shape without values. */
-int tt_graph_declared_weight(struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor **tensor,
-                             struct tt_error *error);
 
 /* views.c: steps of a view, each on what the ones before left */
 struct tt_strided {

@@ -304,16 +304,9 @@ bool tt_tensor_has_values(const struct tt_model_tensor *tensor)
 static int bare_source(struct tt_graph *graph, const cJSON *entry, int layer, const struct tt_model_tensor **out,
                        struct tt_error *error)
 {
-    if (cJSON_IsTrue(member(entry, "optional")) || !member(entry, graph->scheme))
+    if (!graph->sized || cJSON_IsTrue(member(entry, "optional")) || !member(entry, graph->scheme))
         return 0;
     return shape_only(graph, entry, layer, TT_F32, out, error);
-}
-
-int tt_graph_declared_weight(struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor **tensor,
-                             struct tt_error *error)
-{
-    const cJSON *entry = member(member(graph->json, "weights"), name);
-    return shape_only(graph, entry, layer, (*tensor)->dtype, tensor, error);
 }
 
 /* Where tensors are there, their absence says that another one serves; a configuration alone has to say it itself. */
@@ -352,6 +345,8 @@ int tt_graph_bind_weight(struct tt_graph *graph, const char *name, int layer, co
         return needed;
     if (sources_of(graph, entry, layer, out, error))
         return -1;
+    if (*out && graph->sized && graph->options.sets && *graph->options.sets) /* the file's shapes mean nothing then */
+        return shape_only(graph, entry, layer, (*out)->dtype, out, error);
     const char *other = text_of(entry, "else");
     if (!*out && other && served_by_other(graph, entry, layer))
         return tt_graph_bind_weight(graph, other, layer, out, error);

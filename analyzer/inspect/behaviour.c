@@ -85,7 +85,7 @@ static struct tt_value made_up(const struct tt_node *node, const struct pass *pa
 {
     int64_t shape[TT_VALUE_RANK];
     for (int i = 0; i < node->rank; i++)
-        shape[i] = node->axes[i] < 0 ? pass->count : node->axes[i];
+        shape[i] = tt_axis_length(node->axes[i], pass->count, pass->count);
     struct tt_value value = tt_value_new(node->rank, shape);
     for (int64_t i = 0, n = tt_value_count(&value); i < n; i++)
         value.v[i] = size * number_at(i);

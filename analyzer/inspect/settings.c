@@ -261,11 +261,14 @@ static void name_entries(const struct tt_graph *a, const struct tt_graph *b, str
     }
 }
 
-/* What converters write for another scheme by definition is no difference between two models. */
-static bool by_scheme(const struct tt_graph_config_entry *a, const struct tt_graph_config_entry *b)
+/* A number that one of the files does not state, or that belongs to its kind of file, is no difference between two models. */
+static bool is_stated(const struct tt_graph_config_entry *entry)
 {
-    static const char defined[] = "defined by the family";
-    return strcmp(a->source, defined) == 0 || strcmp(b->source, defined) == 0;
+    static const char *const other[] = {"defined by the family", "default", "length of an array", "shape of a tensor"};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (strcmp(entry->source, other[i]) == 0)
+            return false;
+    return true;
 }
 
 static bool is_named(const struct tt_setting_differences *d, const char *name)
@@ -282,7 +285,8 @@ static void add_unused(const struct tt_graph *a, const struct tt_graph *b, struc
 {
     for (int i = 0; i < tt_graph_nconfig(a); i++) {
         struct tt_graph_config_entry one = tt_graph_config_at(a, i), other;
-        if (!entry_named(b, one.name, &other) || same_entry(&one, &other) || by_scheme(&one, &other) || is_named(d, one.name))
+        if (!entry_named(b, one.name, &other) || same_entry(&one, &other) || !is_stated(&one) ||
+            !is_stated(&other) || is_named(d, one.name))
             continue;
         d->unused = tt_grow(d->unused, (size_t)d->nunused + 1, sizeof *d->unused);
         struct tt_setting_difference *row = &d->unused[d->nunused++];
