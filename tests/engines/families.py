@@ -23,12 +23,14 @@ import tempfile
 
 from traced import COMMAND, HERE, Failed, main as run_cases, require, run
 
-sys.path.insert(0, os.path.join(HERE, "..", "support"))
+for beside in ("support", "models"):
+    sys.path.insert(0, os.path.join(HERE, "..", beside))
 try:
     import numpy
     import torch
     import transformers
     from torch.overrides import TorchFunctionMode
+    import convert
     import reference_capture
     import tiny_models
 except ImportError as missing:
@@ -49,11 +51,14 @@ class Case:
     `members` replace those of the tiny model's configuration, `tokens` is the length of the short prompt, `long` that
     of the long one (0: none). `decodes`: the model has a cache. `f32`: NMSE at which float32 counts as the same; more
     than 1e-11 where transformers itself is that far from itself in float64. `f64`: the same for float64.
+    `gguf`: NMSE within which the model converted to GGUF, in F32, gives the same; None: not tried. More than 1e-20
+    where the file rounds what it is computed with: norms stored as w + 1, factors of frequencies, multipliers.
     """
 
-    def __init__(self, group, family, tokens=48, long=600, decodes=True, f32=SAME_F32, f64=SAME, **members):
+    def __init__(self, group, family, tokens=48, long=600, decodes=True, f32=SAME_F32, f64=SAME, gguf=None,
+                 **members):
         self.group, self.family, self.tokens, self.long, self.decodes = group, family, tokens, long, decodes
-        self.f32, self.f64, self.members = f32, f64, members
+        self.f32, self.f64, self.gguf, self.members = f32, f64, gguf, members
 
 
 def rope(theta, kind, **scaling):
@@ -61,46 +66,50 @@ def rope(theta, kind, **scaling):
 
 
 CASES = {
-    "llama": Case("llama", "llama"),
-    "llama3": Case("llama", "llama3"),
-    "llama_bias": Case("llama", "llama", long=0, attention_bias=True, mlp_bias=True),
-    "llama_linear": Case("llama", "llama", **rope(10000.0, "linear", factor=4.0)),
-    "llama_yarn": Case("llama", "llama", **rope(10000.0, "yarn", factor=4.0, original_max_position_embeddings=512)),
+    "llama": Case("llama", "llama", gguf=SAME),
+    "llama3": Case("llama", "llama3", gguf=1e-13),
+    "llama_bias": Case("llama", "llama", gguf=SAME, long=0, attention_bias=True, mlp_bias=True),
+    "llama_linear": Case("llama", "llama", gguf=SAME, **rope(10000.0, "linear", factor=4.0)),
+    "llama_yarn": Case("llama", "llama", gguf=SAME, **rope(
+        10000.0, "yarn", factor=4.0, original_max_position_embeddings=512)),
     "llama_dynamic": Case("llama", "llama", max_position_embeddings=256, **rope(10000.0, "dynamic", factor=4.0)),
     "llama_tied": Case("llama", "llama", long=0, tie_word_embeddings=True),
-    "mistral": Case("llama", "mistral"),
-    "qwen2": Case("qwen", "qwen2"),
+    "mistral": Case("llama", "mistral", gguf=SAME),
+    "qwen2": Case("qwen", "qwen2", gguf=SAME),
     "qwen2_window": Case("qwen", "qwen2", use_sliding_window=True, sliding_window=24, max_window_layers=1),
-    "qwen3": Case("qwen", "qwen3"),
-    "olmo2": Case("qwen", "olmo2"),
-    "granite": Case("qwen", "granite"),
-    "gemma": Case("gemma", "gemma"),
+    "qwen3": Case("qwen", "qwen3", gguf=SAME),
+    "olmo2": Case("qwen", "olmo2", gguf=SAME),
+    "granite": Case("qwen", "granite", gguf=1e-17),
+    "gemma": Case("gemma", "gemma", gguf=1e-13),
     "gemma2": Case("gemma", "gemma2"),
     "gemma3": Case("gemma", "gemma3"),
-    "phi3": Case("others", "phi3"),
-    "phi3_long": Case("others", "phi3_long", tokens=62, f32=2e-11),
-    "phi3_partial": Case("others", "phi3", long=0, **rope(10000.0, "default", partial_rotary_factor=0.5)),
-    "gpt2": Case("gpt", "gpt2"),
+    "gemma2_plain": Case("gemma", "gemma2", long=0, gguf=1e-12, query_pre_attn_scalar=32),  # GGUF cannot say another
+    "gemma3_plain": Case("gemma", "gemma3", long=0, gguf=1e-12, query_pre_attn_scalar=32),
+    "phi3": Case("others", "phi3", gguf=SAME),
+    "phi3_long": Case("others", "phi3_long", gguf=1e-11, tokens=62, f32=2e-11),
+    "phi3_partial": Case("others", "phi3", gguf=SAME, long=0, **rope(10000.0, "default", partial_rotary_factor=0.5)),
+    "gpt2": Case("gpt", "gpt2", gguf=SAME),
     "gpt2_by_layer": Case("gpt", "gpt2", long=0, scale_attn_by_inverse_layer_idx=True),
-    "gpt_neox": Case("gpt", "gpt_neox"),
-    "gpt_neox_serial": Case("gpt", "gpt_neox", long=0, use_parallel_residual=False, attention_bias=False),
-    "cohere": Case("cohere", "cohere"),
-    "cohere_qk_norm": Case("cohere", "cohere", long=0, use_qk_norm=True),
-    "cohere2": Case("cohere", "cohere2"),
-    "bloom": Case("gpt", "bloom", f64=1e-19),  # its gelu has √(2/π) with eight digits
+    "gpt_neox": Case("gpt", "gpt_neox", gguf=SAME),
+    "gpt_neox_serial": Case("gpt", "gpt_neox", gguf=SAME, long=0, use_parallel_residual=False, attention_bias=False),
+    "cohere": Case("cohere", "cohere", gguf=SAME),
+    "cohere_qk_norm": Case("cohere", "cohere", gguf=SAME, long=0, use_qk_norm=True),
+    "cohere2": Case("cohere", "cohere2", gguf=SAME),
+    "bloom": Case("gpt", "bloom", gguf=SAME, f64=1e-19),  # its gelu has √(2/π) with eight digits
     "bloom_normed": Case("gpt", "bloom", f64=1e-19, long=0, apply_residual_connection_post_layernorm=True),
-    "mpt": Case("gpt", "mpt", f32=2e-11),
-    "bert": Case("others", "bert", long=500, decodes=False),
-    "mixtral": Case("experts", "mixtral"),
+    "mpt": Case("gpt", "mpt", gguf=SAME, f32=2e-11),
+    "bert": Case("others", "bert", gguf=SAME, long=500, decodes=False),
+    "mixtral": Case("experts", "mixtral", gguf=SAME),
     "mixtral_window": Case("experts", "mixtral", long=0, sliding_window=16),
-    "qwen2_moe": Case("experts", "qwen2_moe"),
+    "qwen2_moe": Case("experts", "qwen2_moe", gguf=SAME),
     "qwen2_moe_mixed": Case("experts", "qwen2_moe", long=0, decoder_sparse_step=2, norm_topk_prob=True),
-    "qwen3_moe": Case("experts", "qwen3_moe"),
+    "qwen3_moe": Case("experts", "qwen3_moe", gguf=SAME),
     "qwen3_moe_mixed": Case("experts", "qwen3_moe", long=0, mlp_only_layers=[1], norm_topk_prob=False),
-    "olmoe": Case("routed", "olmoe"),
+    "olmoe": Case("routed", "olmoe", gguf=SAME),
     "olmoe_limited": Case("routed", "olmoe", long=0, clip_qkv=0.8),
-    "granite_moe": Case("routed", "granite_moe"),
-    "gpt_oss": Case("routed", "gpt_oss", num_hidden_layers=2, layer_types=["sliding_attention", "full_attention"]),
+    "granite_moe": Case("routed", "granite_moe", gguf=1e-17),
+    "gpt_oss": Case("routed", "gpt_oss", gguf=SAME, num_hidden_layers=2,
+                    layer_types=["sliding_attention", "full_attention"]),
     "gpt_oss_loud": Case("routed", "gpt_oss", long=0, num_hidden_layers=2, swiglu_limit=0.6,
                          layer_types=["full_attention", "sliding_attention"]),
     "deepseek_v2": Case("latent", "deepseek_v2"),
@@ -296,7 +305,7 @@ def reference(model, folder, tokens, *options):
 
 
 def in_rows(output, tokens):
-    """[tokens, channels] of a module's output [1, tokens, …] or, behind a transposition, [1, heads, tokens, channels]."""
+    """[tokens, channels] of a module's output [1, tokens, …] or, behind a transposition, [1, heads, tokens, …]."""
     if output.ndim == 4 and output.shape[1] != tokens:
         output = output.swapaxes(1, 2)
     return output.reshape(tokens, -1) if output.size % tokens == 0 else output
@@ -373,6 +382,25 @@ def check_case(case):
         if case.long:
             passes = reference(model, os.path.join(folder, "long"), tokens[:case.long])
             check_run(case, architecture, modules, passes, [case.long], "long prompt")
+        if case.gguf is not None:
+            check_gguf(case, model, folder, tokens[:case.tokens])
+
+
+def check_gguf(case, model, folder, tokens):
+    """The reference of the model as GGUF against that of its own folder."""
+    image = os.path.join(folder, "model.gguf")
+    convert.convert(model).write(image, "f32")
+    both = [Reference(reference(path, os.path.join(folder, name), tokens, "--chunk", str(CHUNK)))
+            for path, name in ((model, "from_hf"), (image, "from_gguf"))]
+    layer = max(layer for layer, _ in both[0].passes[0].values)
+    for place, component in ((-1, "logits"), (-1, "lm_head"), (layer, "ffn_residual_norm")):
+        rows = [one.rows(place, component) for one in both]
+        if rows[0] is not None:
+            break
+    require(rows[0] is not None, "neither logits nor a last layer to compare")
+    require(rows[1] is not None and rows[0].shape == rows[1].shape, f"GGUF: {component} differs in shape")
+    error = nmse(rows[1], rows[0])
+    require(error <= case.gguf, f"GGUF: {component} NMSE {error:.3g}, at most {case.gguf:g} was expected")
 
 
 def chosen(words):

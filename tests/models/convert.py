@@ -154,6 +154,10 @@ def common(source, image):
     image["attention.layer_norm_epsilon"] = source.get("layer_norm_eps", "layer_norm_epsilon", "layer_norm_eps")
     image["rope.freq_base"] = source.rope("rope_theta")
     image["vocab_size"] = source.get("vocab_size")
+    if source.rope("rope_type") in ("linear", "yarn"):
+        image["rope.scaling.type"] = source.rope("rope_type")
+        image["rope.scaling.factor"] = source.rope("factor")
+        image["rope.scaling.original_context_length"] = source.rope("original_max_position_embeddings")
     return layers, heads
 
 
