@@ -102,13 +102,8 @@ int tt_trace_shape(const struct tt_graph *graph, const struct tt_trace_pass *pas
                    int64_t shape[TT_VALUE_RANK])
 {
     const struct tt_node *n = tt_graph_node(graph, node);
-    for (int i = 0; i < n->rank; i++) {
-        shape[i] = n->axes[i];
-        if (shape[i] == TT_AXIS_TOKEN)
-            shape[i] = pass->inputs.ntokens;
-        else if (shape[i] == TT_AXIS_KEY)
-            shape[i] = pass->inputs.nkeys;
-    }
+    for (int i = 0; i < n->rank; i++)
+        shape[i] = tt_axis_length(n->axes[i], pass->inputs.ntokens, pass->inputs.nkeys);
     /* Key and value heads as an attention product reads them: one per query head. */
     const struct tt_node *reader = consumer >= 0 ? tt_graph_node(graph, consumer) : NULL;
     if (reader && port == 1 && reader->op && reader->op->repeats_heads && reader->rank == 3 && n->rank == 3)

@@ -202,7 +202,121 @@ def test_checkpoint(folder):
         same(found, gpt_logits(GPT, weights, tokens[:32]), f"logits of {os.path.basename(path)}")
 
 
-CASES = {"llada": test_llada, "checkpoint": test_checkpoint}
+# ---- hidden states refined chunk by chunk: a block repeated until successive states agree, or a step limit ----
+
+REFINED = {**LLADA, "architectures": ["LLaDATRMHybrid"], "scale_logits": False, "chunk_size": 8, "head_hidden_size": 48,
+           "head_layers": 2, "max_recursive_steps": 6, "convergence_threshold": 0.05, "refine_low_confidence_only": True}
+BACKBONE = "llada_backbone.model.transformer."
+
+
+def refined_shapes(config):
+    h, d, v = config["head_hidden_size"], config["d_model"], config["vocab_size"]
+    wide, inner = d * config["chunk_size"], 256  # multiples of 256
+    head = {"chunk_encoder.0.weight": (h, wide), "chunk_encoder.0.bias": (h,), "chunk_encoder.1.weight": (h,),
+            "chunk_encoder.1.bias": (h,), "delta_projector.weight": (wide, h), "delta_projector.bias": (wide,),
+            "confidence_scorer.0.weight": (h // 2, h), "confidence_scorer.0.bias": (h // 2,),
+            "confidence_scorer.2.weight": (1, h // 2), "confidence_scorer.2.bias": (1,)}
+    for i in range(config["head_layers"]):
+        head[f"delta_generator.{i}.gate_up_proj.weight"] = (2 * inner, h)
+        head[f"delta_generator.{i}.down_proj.weight"] = (h, inner)
+    return {**llada_shapes(config, BACKBONE), "lm_head.weight": (v, d),
+            **{"refinement_head." + name: shape for name, shape in head.items()}}
+
+
+class RefinementHead:
+    """One chunk at a time, with a loop that really ends."""
+
+    def __init__(self, config, weights):
+        self.config = config
+        self.w = {name[16:]: value.double() for name, value in weights.items() if name.startswith("refinement_head.")}
+
+    def linear(self, x, name):
+        return F.linear(x, self.w[name + ".weight"], self.w.get(name + ".bias"))
+
+    def compress(self, state):
+        x = self.linear(state.reshape(-1), "chunk_encoder.0")
+        norm = [self.w["chunk_encoder.1." + part] for part in ("weight", "bias")]
+        return F.gelu(F.layer_norm(x, x.shape, *norm))
+
+    def delta(self, x):
+        for i in range(self.config["head_layers"]):
+            gate, up = self.linear(x, f"delta_generator.{i}.gate_up_proj").chunk(2, -1)
+            x = self.linear(F.silu(gate) * up, f"delta_generator.{i}.down_proj")
+        return self.linear(x, "delta_projector")
+
+    def refine(self, state):
+        """[chunk_size, d_model], steps, similarities, confidence"""
+        previous, similarities = None, []
+        for step in range(self.config["max_recursive_steps"]):
+            compressed = self.compress(state)
+            if previous is not None:
+                similarities.append(F.cosine_similarity(compressed, previous, dim=-1).item())
+                if similarities[-1] > 1 - self.config["convergence_threshold"]:
+                    break
+            previous = compressed
+            state = state + 0.1 * self.delta(compressed).view_as(state)
+        score = self.linear(F.gelu(self.linear(self.compress(state), "confidence_scorer.0")), "confidence_scorer.2")
+        return state, step + 1, similarities, torch.sigmoid(score).item()
+
+
+def certainty(config, weights, hidden):
+    """Of each chunk: the mean of its tokens' largest probabilities, 0 for padding."""
+    top = torch.softmax(F.linear(hidden, weights["lm_head.weight"].double()), -1).amax(-1)
+    return F.pad(top, (0, -len(top) % config["chunk_size"])).view(-1, config["chunk_size"]).mean(-1)
+
+
+def refined(config, weights, tokens):
+    """Logits, and of each chunk: steps (0: sure enough to be left alone), similarities, confidence."""
+    hidden = llada_hidden(config, weights, tokens, BACKBONE)
+    head, size = weights["lm_head.weight"].double(), config["chunk_size"]
+    padding, certain = -len(tokens) % size, certainty(config, weights, hidden)
+    chunks = list(F.pad(hidden, (0, 0, 0, padding)).view(-1, size, hidden.shape[-1]))
+    refiner, decided = RefinementHead(config, weights), []
+    for i, sure in enumerate(certain.tolist()):
+        if config["refine_low_confidence_only"] and not sure < config["min_confidence"]:
+            decided.append((0, [], sure))
+            continue
+        chunks[i], *rest = refiner.refine(chunks[i])
+        decided.append(tuple(rest))
+    return F.linear(torch.cat(chunks)[:len(tokens)], head), decided
+
+
+def check_refined(folder, config, weights, tokens):
+    found = reference(os.path.join(folder, "model"), os.path.join(folder, "out"), tokens)[0]
+    logits, decided = refined(config, weights, tokens)
+    same(found["lm_head"], logits, "logits")
+    layer = config["n_layers"]
+    steps = found.iterations[layer, "refine.steps"][-1][:, 0]
+    require(steps.tolist() == [steps for steps, _, _ in decided], f"steps {steps}, not {[s for s, _, _ in decided]}")
+    same(found["refine.confidence"], [confidence for _, _, confidence in decided], "confidence")
+    similar = found.iterations[layer, "refine.similarity"]
+    for i, (_, wanted, _) in enumerate(decided):
+        require(len(wanted) <= len(similar), f"{len(similar)} similarities, not {len(wanted)}")
+        for step, value in enumerate(wanted):
+            require(abs(similar[step][i, 0] - value) < 1e-12, f"chunk {i}, step {step + 1}: similarity {similar[step][i, 0]}, not {value}")
+    return [steps for steps, _, _ in decided]
+
+
+def test_refinement(folder):
+    weights, tokens = random_weights(refined_shapes(REFINED), 8), prompt(43, REFINED["vocab_size"])
+    weights["refinement_head.delta_projector.weight"] *= 12
+    sure = sorted(certainty(REFINED, weights, llada_hidden(REFINED, weights, tokens, BACKBONE)).tolist())
+    config = {**REFINED, "min_confidence": (sure[-2] + sure[-1]) / 2}
+    write_model(os.path.join(folder, "model"), config, weights)
+    steps = check_refined(folder, config, weights, tokens)
+    limit = REFINED["max_recursive_steps"]
+    require(0 in steps and len(set(steps)) > 2, f"steps {steps}: a test of the loop needs chunks that stop at different ones")
+    print(f"     steps {steps} of {limit}")
+    everything = {**REFINED, "refine_low_confidence_only": False, "convergence_threshold": -1.0}
+    with open(os.path.join(folder, "model", "config.json"), "w", encoding="utf-8") as file:
+        json.dump(everything, file)
+    with tempfile.TemporaryDirectory(dir=folder) as again:
+        os.symlink(os.path.join(folder, "model"), os.path.join(again, "model"))
+        steps = check_refined(again, everything, weights, tokens)
+    require(steps == [limit] * len(steps), f"steps {steps} without convergence")
+
+
+CASES = {"llada": test_llada, "checkpoint": test_checkpoint, "refinement": test_refinement}
 
 
 def in_folder(test):

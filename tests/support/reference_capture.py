@@ -16,10 +16,11 @@ DTYPES = {1: "<f8", 2: "<f4", 8: "<i4", 9: "<i8"}  # include/tensortap/dtype.h
 
 
 class Pass:
-    """What went into one pass of one sequence, and what came out: values by (layer, component), layer -1 at the ends."""
+    """What went into one pass of one sequence, and what came out: values by (layer, component), layer -1 at the ends. Of a
+    loop the last iteration's, all of them in `iterations`."""
 
     def __init__(self, number, sequence):
-        self.number, self.sequence, self.inputs, self.values = number, sequence, {}, {}
+        self.number, self.sequence, self.inputs, self.values, self.iterations = number, sequence, {}, {}, {}
 
     def __getitem__(self, key):
         return self.values[key if isinstance(key, tuple) else (-1, key)]
@@ -105,7 +106,10 @@ def read(folder):
             attributes = calls[named[OF_CALL]]
             owner = passes[attributes["pass"], attributes["sequence"]]
             if "component" in attributes:
-                owner.values[attributes["layer"], attributes["component"]] = shards.read(named)
+                key = attributes["layer"], attributes["component"]
+                owner.values[key] = shards.read(named)
+                if "iteration" in attributes:
+                    owner.iterations.setdefault(key, []).append(owner.values[key])
             else:
                 owner.inputs[named[ROLE].decode()] = shards.read(named)
     return list(passes.values())
