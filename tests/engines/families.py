@@ -157,12 +157,13 @@ def architecture_of(config):
     raise Failed(f"no architecture file selects {config.architectures[0]}")
 
 
-def path_of(node, weights):
+def path_of(node, weights, stack):
     """Of the module whose output a node is: "hf", else the one that holds the node's weight."""
     if "hf" in node:
         return node["hf"]
     own = node.get("weights", {})
-    entry = weights.get(own.get("weight", own.get("table", node["name"] + ".weight")), {})
+    name = f"{stack}.{node['name']}" if stack else node["name"]
+    entry = weights.get(own.get("weight", own.get("table", name + ".weight")), {})
     source = entry.get("hf", "")
     source = source[0] if isinstance(source, list) else source
     return source[:-len(".weight")] if isinstance(source, str) and source.endswith(".weight") else ""
@@ -184,7 +185,7 @@ def module_paths(architecture):
         for node in nodes:
             if "nodes" in node:
                 walk(node["nodes"], True, node.get("stack", stack))
-            elif not excluded(node, architecture["config"]) and (path := path_of(node, architecture["weights"])):
+            elif not excluded(node, architecture["config"]) and (path := path_of(node, architecture["weights"], stack)):
                 found.append((node["name"], stack, inside, path))
     walk(architecture["graph"], False, "")
     return found

@@ -7,6 +7,7 @@ as a second input.
 
     published_families.py [CASE …]     f64 against f64: NMSE <= 1e-20 in logits and in what the loop decided
 """
+import contextlib
 import json
 import math
 import os
@@ -22,6 +23,8 @@ try:
     import torch.nn.functional as F
     from safetensors.torch import save_file
     import reference_capture
+    import families
+    import tiny_models
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -316,7 +319,49 @@ def test_refinement(folder):
     require(steps == [limit] * len(steps), f"steps {steps} without convergence")
 
 
-CASES = {"llada": test_llada, "checkpoint": test_checkpoint, "refinement": test_refinement}
+# ---- an encoder-decoder, against transformers ----
+
+def whisper_passes(module, features, tokens, splits):
+    """[{path: rows of the module's output}] of each pass; the encoder runs in the first one only, as in generation."""
+    outputs, results, at, given = families.Outputs(module), [], 0, {"input_features": features}
+    exact = features.dtype == torch.float64
+    with torch.no_grad(), families.Doubled() if exact else contextlib.nullcontext():
+        for count in splits:
+            made = module(**given, decoder_input_ids=torch.tensor([tokens[at:at + count]]), use_cache=True)
+            given = {"encoder_outputs": (made.encoder_last_hidden_state,), "past_key_values": made.past_key_values}
+            taken = {path: value.swapaxes(1, 2) if "conv" in path else value for path, value in outputs.taken().items()}
+            results.append({**taken, "": made.logits[0].numpy().copy()})
+            at += count
+    return results
+
+
+def test_whisper(folder):
+    model, audio = os.path.join(folder, "model"), os.path.join(folder, "audio.npy")
+    tiny_models.make("whisper", model)
+    narrow = families.load(model)
+    architecture, wide = families.architecture_of(narrow.config), families.doubled(narrow)
+    torch.manual_seed(3)
+    features = torch.randn(1, narrow.config.num_mel_bins, 2 * narrow.config.max_source_positions)
+    numpy.save(audio, features.numpy())
+    tokens, splits, steps = prompt(30, narrow.config.vocab_size), [24] + [1] * 4, ["--chunk", "24", "-n", "4"]
+    passes = reference(model, os.path.join(folder, "out"), tokens[:24], "--input", f"audio={audio}", *steps)
+    tokens = [int(token) for one in passes for token in one.inputs["tokens"]]
+    exact = whisper_passes(wide, features.double(), tokens, splits)
+    for index, (found, outputs) in enumerate(zip(passes, exact)):
+        checked = families.check_modules(architecture, families.Reference([found]), outputs, SAME, f"pass {index}")
+        require(checked > (60 if index == 0 else 25), f"pass {index}: {checked} modules were compared")
+        same(found["lm_head"], outputs[""], f"logits of pass {index}")
+    rough = whisper_passes(narrow, features, tokens, splits)
+    error = nmse(numpy.concatenate([one["lm_head"] for one in passes]), numpy.concatenate([one[""] for one in rough]))
+    require(error <= families.SAME_F32, f"logits against f32: NMSE {error:.3g}")
+    for options, words in (([], b"--input audio="), (["--input", "video=" + audio], b"audio"),
+                           (["--input", "audio=" + os.path.join(folder, "none.npy")], b"none.npy")):
+        refused = run([COMMAND, "ref", model, "--tokens", "5", "-o", os.path.join(folder, "no"), *options])
+        require(refused.returncode == 2 and words in refused.stderr and refused.stderr.count(b"\n") == 1,
+                f"{options}: status {refused.returncode}, {refused.stderr!r}")
+
+
+CASES = {"llada": test_llada, "checkpoint": test_checkpoint, "refinement": test_refinement, "whisper": test_whisper}
 
 
 def in_folder(test):
