@@ -278,5 +278,6 @@ def test_mxfp4(folder):
     refused(save(folder, {"gate_up_proj_blocks": blocks, "gate_up_proj_scales": scales[:, 1:]}, {}), "gate_up_proj_blocks")
 
 
-main([test_fp8, test_fp8_configured_block, test_fp8_refusals, test_int8, test_bitsandbytes, test_gptq, test_gptq_forms,
-      test_awq, test_compressed_packed, test_compressed_plain, test_fp4, test_mxfp4])
+if __name__ == "__main__":
+    main([test_fp8, test_fp8_configured_block, test_fp8_refusals, test_int8, test_bitsandbytes, test_gptq, test_gptq_forms,
+          test_awq, test_compressed_packed, test_compressed_plain, test_fp4, test_mxfp4])
