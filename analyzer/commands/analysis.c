@@ -132,7 +132,7 @@ static int bind_opened(struct tt_context *context, struct tt_analysis *a)
 
 int tt_analysis_open(struct tt_context *context, size_t index, struct tt_analysis *a)
 {
-    const char *tokens = tt_option_text(context->options, "tokens");
+    const char *tokens = a->recover_tokens ? NULL : tt_option_text(context->options, "tokens");
     if (tokens && tt_parse_tokens(tokens, &a->tokens, &a->options.ntokens, &context->error))
         return -1;
     a->options.tokens = a->tokens;

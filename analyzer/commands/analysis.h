@@ -12,6 +12,7 @@
 
 struct tt_analysis {
     bool model_optional;           /* in: a capture without a model is opened with model, graph and trace NULL */
+    bool recover_tokens;           /* in: --tokens says what the run should have read, not what it did */
     struct tt_capture *capture;
     struct tt_model *model;
     struct tt_graph *graph;

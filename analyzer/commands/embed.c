@@ -4,13 +4,27 @@
  */
 #include "commands/inspection.h"
 
+/* Does layer 0 read it? */
+static bool is_input(const struct tt_graph *graph, int node)
+{
+    for (int i = 0; i < tt_graph_nnodes(graph); i++) {
+        const struct tt_node *reader = tt_graph_node(graph, i);
+        for (int j = 0; j < reader->nin && reader->layer == 0; j++)
+            if (reader->in[j] == node)
+                return true;
+    }
+    return false;
+}
+
 /* Everything before the repeated block. */
 static void choose(struct tt_inspection *in)
 {
     const struct tt_graph *graph = in->analysis.graph;
-    for (int i = 0; i < tt_graph_nnodes(graph) && tt_graph_node(graph, i)->layer < 0; i++)
-        if (!tt_graph_node(graph, i)->internal)
-            tt_inspection_choose(in, i, NULL);
+    for (int i = 0; i < tt_graph_nnodes(graph) && tt_graph_node(graph, i)->layer < 0; i++) {
+        bool input = is_input(graph, i);
+        if (input || !tt_graph_node(graph, i)->internal)
+            tt_inspection_choose(in, i, input ? "input of layer 0" : NULL);
+    }
     if (tt_layer_output(graph, 0) >= 0)
         tt_inspection_choose(in, tt_layer_output(graph, 0), "output of layer 0");
 }

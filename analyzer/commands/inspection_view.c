@@ -58,6 +58,15 @@ static struct view view_of(struct tt_context *context, const struct tt_inspectio
     return v;
 }
 
+/* A step that is never blamed by its own name (a sum of embeddings) has one here. */
+static struct tt_address name_of(const struct tt_node *node)
+{
+    struct tt_address name = tt_node_address(node);
+    if (node->internal && node->layer < 0)
+        snprintf(name.text, sizeof name.text, "%s", node->component);
+    return name;
+}
+
 /* ---- for people ---- */
 
 static void print_attributes(const struct tt_term *term, const struct tt_attributes *attributes)
@@ -108,7 +117,7 @@ static void print_against(const struct tt_term *term, const struct view *v)
 
 static void print_item(const struct tt_term *term, const struct view *v)
 {
-    tt_heading(term, "%s  [%s]", tt_node_address(v->node).text, tt_shape(v->item->value->shape, v->item->value->rank).text);
+    tt_heading(term, "%s  [%s]", name_of(v->node).text, tt_shape(v->item->value->shape, v->item->value->rank).text);
     if (v->in->notes[v->item->index])
         tt_fact(term, "what", "%s", v->in->notes[v->item->index]);
     tt_fact(term, "computed by", "%s", v->node->op ? v->node->op->name : "cache");
@@ -190,7 +199,7 @@ static void add_against(cJSON *object, const struct view *v)
 static cJSON *item_json(const struct view *v)
 {
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "name", tt_node_address(v->node).text);
+    cJSON_AddStringToObject(object, "name", name_of(v->node).text);
     if (v->node->layer >= 0)
         cJSON_AddNumberToObject(object, "layer", v->node->layer);
     cJSON_AddStringToObject(object, "component", v->node->component);

@@ -191,7 +191,7 @@ static int judge_capture(struct tt_context *context, const char *path, const str
 {
     const char *args[] = {path, NULL};
     struct tt_context one = *context;
-    struct tt_analysis analysis = {.model_optional = true};
+    struct tt_analysis analysis = {.model_optional = true, .recover_tokens = true};
     one.args = args;
     one.nargs = 1;
     int failed = tt_analysis_open(&one, 0, &analysis);
