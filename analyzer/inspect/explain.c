@@ -117,9 +117,20 @@ static bool explain_form(const struct tt_window *w, const struct tt_pair_differe
 
 /* ---- what is left ---- */
 
+static bool mostly_zero(const struct tt_pair_difference *d)
+{
+    return d->zero > 0 && 2 * d->zero >= d->bad;
+}
+
+/* A few blocks that were never written: no form of the whole. */
+static bool few_are_zero(const struct tt_pair_difference *d)
+{
+    return mostly_zero(d) && 8 * d->bad <= d->blocks;
+}
+
 static void explain_blocks(const struct tt_window *w, const struct tt_pair_difference *d, struct tt_explanation *out)
 {
-    bool zero = d->zero > 0 && 2 * d->zero >= d->bad;
+    bool zero = mostly_zero(d);
     snprintf(out->cause, sizeof out->cause, zero ? "linear.truncated" : "linear.wrong_weight");
     snprintf(out->found, sizeof out->found, "%lld of %lld blocks%s", (long long)d->bad, (long long)d->blocks,
              zero ? " are zero" : "");
@@ -166,7 +177,10 @@ int tt_explain(const struct tt_sides *sides, const struct tt_pair *pair, const s
     if (tt_explain_place(sides, pair, out) || tt_explain_experts(pair, out))
         return 0;
     int failed = open_window(pair, d, &w, error);
-    if (!failed && !tt_explain_order(&w, out) && !tt_explain_folded(sides, &w, out) && !explain_form(&w, d, out))
+    if (!failed && few_are_zero(d))
+        explain_blocks(&w, d, out);
+    else if (!failed && !tt_explain_order(&w, out) && !tt_explain_folded(sides, &w, out) && !explain_form(&w, d, out) &&
+             !tt_explain_split(sides, pair, out))
         explain_rest(&w, d, out);
     close_window(&w);
     return failed;

@@ -43,6 +43,8 @@ bool tt_rows_alike(const struct tt_placed *a, const struct tt_placed *b, const s
 /* places.c: what b holds is another weight of A, or another expert. */
 bool tt_explain_place(const struct tt_sides *sides, const struct tt_pair *pair, struct tt_explanation *out);
 bool tt_explain_experts(const struct tt_pair *pair, struct tt_explanation *out);
+/* fused.c: a part of a fused tensor holds rows of the other parts. */
+bool tt_explain_split(const struct tt_sides *sides, const struct tt_pair *pair, struct tt_explanation *out);
 /* order.c: rows in the order of the other rope pairing. */
 bool tt_explain_order(const struct tt_window *window, struct tt_explanation *out);
 /* folded.c: a constant of the family added or multiplied once too often or not at all. */

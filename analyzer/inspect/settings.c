@@ -31,7 +31,7 @@ static void value_text(const struct tt_scalar *value, char *text, size_t size)
     if (value->is_string)
         snprintf(text, size, "%s", value->text);
     else
-        snprintf(text, size, "%.9g", value->number);
+        snprintf(text, size, "%.7g", value->number); /* 1e-6 of an f32 is 1e-6 */
 }
 
 void tt_config_text(const struct tt_graph_config_entry *entry, char *text, size_t size)
