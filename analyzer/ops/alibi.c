@@ -20,21 +20,25 @@ struct alibi {
     const struct tt_op_call *call;
     const struct tt_value *x; /* [T, H, S] */
     double *slope;            /* [H] */
+    double *variance;         /* [H] relative, of the slopes */
     bool relative, clamp;
-    double unit;
+    double unit; /* round-off of a table of biases */
 };
 
-static double slope_of(const struct tt_op_call *call, int64_t head, int64_t heads)
+/* Slopes are powers of a rounded base: the error of the base counts `power` times. */
+static void set_slope(struct alibi *a, int64_t head, int64_t heads)
 {
-    double bias = tt_op_number(call, "max_bias", 8), first = tt_op_number(call, "first", 1);
+    double bias = tt_op_number(a->call, "max_bias", 8), first = tt_op_number(a->call, "first", 1);
     int64_t even = 1; /* largest power of two within the heads */
     while (2 * even <= heads)
         even *= 2;
-    if (tt_op_number(call, "plain", 0) != 0)
+    if (tt_op_number(a->call, "plain", 0) != 0)
         even = heads;
-    double exponent = head < even ? ((double)head + first) / (double)even
-                                  : (2 * (double)(head - even) + first) / (2 * (double)even);
-    return tt_op_number(call, "sign", 1) * pow(2, -bias * exponent);
+    double power = head < even ? (double)head + first : 2 * (double)(head - even) + first;
+    double exponent = power / (double)(head < even ? even : 2 * even), error = power * a->call->numerics.u_acc;
+    bool skip = tt_op_number(a->call, "skip", 0) != 0;
+    a->slope[head] = skip ? 0 : tt_op_number(a->call, "sign", 1) * pow(2, -bias * exponent);
+    a->variance[head] = TT_ROUNDING_VARIANCE * (error * error + a->unit * a->unit);
 }
 
 static int check(const struct tt_op_call *call, struct tt_error *error)
@@ -64,15 +68,16 @@ static double distance(const struct alibi *a, int64_t query, int64_t key)
     return a->relative ? k - q : k;
 }
 
-/* Adds to scores [T, H, S]; the bias has an error of its own where it comes from a table in storage format. */
+/* Adds to scores [T, H, S]. */
 static void add_biases(const struct alibi *a, struct tt_value *out)
 {
     const struct tt_value *x = a->x;
     int64_t heads = x->shape[1], keys = x->shape[2];
     for (int64_t i = 0; i < tt_value_count(x); i++) {
-        double bias = a->slope[i / keys % heads] * distance(a, i / keys / heads, i % keys);
+        int64_t head = i / keys % heads;
+        double bias = a->slope[head] * distance(a, i / keys / heads, i % keys);
         out->v[i] = x->v[i] + bias;
-        out->var[i] = tt_input_variance(x, i) + TT_ROUNDING_VARIANCE * a->unit * a->unit * bias * bias +
+        out->var[i] = tt_input_variance(x, i) + a->variance[head] * bias * bias +
                       tt_inner_variance(&a->call->numerics, bias) + tt_inner_variance(&a->call->numerics, out->v[i]);
     }
 }
@@ -83,13 +88,13 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
         return -1;
     struct alibi a = {.call = call, .x = call->in[0], .clamp = tt_op_number(call, "clamp", 0) != 0};
     int64_t heads = a.x->shape[1];
-    bool skip = tt_op_number(call, "skip", 0) != 0;
     a.relative = !strcmp(tt_op_string(call, "form", "relative"), "relative");
     a.unit = tt_op_number(call, "bias_unit", -1);
     a.unit = a.unit < 0 ? call->numerics.u_store : a.unit;
-    a.slope = tt_alloc_array((size_t)heads, sizeof *a.slope);
+    a.slope = tt_alloc_array(2 * (size_t)heads, sizeof *a.slope);
+    a.variance = a.slope + heads;
     for (int64_t h = 0; h < heads; h++)
-        a.slope[h] = skip ? 0 : slope_of(call, h, heads);
+        set_slope(&a, h, heads);
     *out = tt_value_like(a.x);
     tt_value_need_var(out);
     add_biases(&a, out);

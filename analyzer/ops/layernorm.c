@@ -21,6 +21,8 @@ static const struct tt_variant variants[] = {
     {"norm.weight_missing", "use_weight=0", "has_weight"},
     {"norm.weight_missing", "use_weight=0, use_bias=0", NULL},
     {"norm.skipped", "form='skip'", NULL},
+    {"norm.groups", "join=1", "join==0"},
+    {"norm.groups", "join=0", "join==1"},
     {"norm.offset_missing", "offset=0", "offset==1"},
     {"norm.offset_extra", "offset=1", "offset==0"},
     {"norm.eps", "eps=1e-5", "eps<0.9e-5 || eps>1.1e-5"},

@@ -4,11 +4,14 @@
  *
  *   y = (x - centre) / sqrt(moment + eps) · (weight + offset) + bias       over each group of a row
  *
- *   form        "rmsnorm" (centre 0, moment mean x²) | "layernorm" (mean, variance) | "sum" (centre 0, moment
- * Σ x²) | "skip" (y = x) eps         1e-6 rmsnorm, 1e-5 layernorm offset      added to the weight (0; 1 in
- * families that store w - 1) use_weight, use_bias   1 groups      groups of a row that are normalised apart
- * (1) join        1: all axes but the first are one row (a fault of per-head norms) cast_order  "after": one
- * rounding at the end | "before": the normalised row is rounded to storage, then multiplied
+ *   form        "rmsnorm" (centre 0, moment mean x²) | "layernorm" (mean, variance) | "sum" (centre 0, moment Σ x²) |
+ *               "skip" (y = x)
+ *   eps         1e-6 rmsnorm, 1e-5 layernorm
+ *   offset      added to the weight (0; 1 in families that store w - 1)
+ *   use_weight, use_bias   1
+ *   groups      groups of a row that are normalised apart (1)
+ *   join        1: all axes but the first are one row, [heads, n] together; the weight has their product
+ *   cast_order  "after": one rounding at the end | "before": the normalised row is rounded to storage, then multiplied
  */
 #ifndef TT_OPS_NORM_H
 #define TT_OPS_NORM_H

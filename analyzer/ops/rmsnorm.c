@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * rmsnorm: norm.h with form "rmsnorm". The weight may be shorter than x's row count: [n] for x [tokens,
- * heads, n].
+ * rmsnorm: norm.h with form "rmsnorm". The weight may be shorter than a row: [n] for x [tokens, heads, n].
  */
 #include "ops/norm.h"
 
@@ -25,6 +24,7 @@ static const struct tt_variant variants[] = {
     {"norm.layernorm_for_rmsnorm", "form='layernorm'", NULL},
     {"norm.sum_not_mean", "form='sum'", NULL},
     {"norm.groups", "join=1", "join==0 && groups==1"},
+    {"norm.groups", "join=0", "join==1"},
     {"norm.groups", "groups=heads", "groups==1 && heads>1"},
     {"norm.groups", "groups=1", "groups!=1"},
     {"norm.eps", "eps=1e-5", "eps<0.9e-5 || eps>1.1e-5"},

@@ -10,7 +10,7 @@
 #include "ops/op.h"
 
 static const char *const ops[] = {"embedding", "add",     "rmsnorm", "layernorm",  "linear", "rope", "qk",
-                                  "scale",     "softmax", "pv",      "activation", "mul",    "rows",
+                                  "scale",     "softmax", "pv",      "activation", "mul",    "rows", "alibi",
                                   "stack", "stream", "stream_add", "stream_sum", "linear_each", "mix", "magnitude",
                                   "gain", "sparsify", "conv1d", "chunk", "similarity", "gate", "select"};
 
@@ -51,6 +51,7 @@ static const char *const causes[] = {
     "attn.window",
     "attn.head_map",
     "attn.sink",
+    "attn.alibi",
     "attn.softmax_axis",
     "attn.not_normalised",
     "linear.transposed",
