@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "graph/graph.h"
@@ -63,8 +64,10 @@ static cJSON *read_file(const char *name, struct tt_error *error)
         tt_fail(error, TT_EINPUT, "cannot read architecture file %s: %m", path);
         return NULL;
     }
-    char *text = tt_alloc(MAX_FILE + 1);
-    size_t length = fread(text, 1, MAX_FILE, file);
+    struct stat facts = {0};
+    size_t size = fstat(fileno(file), &facts) == 0 && facts.st_size < MAX_FILE ? (size_t)facts.st_size : MAX_FILE;
+    char *text = tt_alloc(size + 1);
+    size_t length = fread(text, 1, size, file);
     fclose(file);
     text[length] = 0;
     const char *at = NULL;
