@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory of a reference run for models of growing depth: what the process itself holds at most (anonymous memory,
-read every few milliseconds) and, beside it, one layer's weights in f64. Weights in files are mapped and cost nothing
-that the system could not take back. Prints a table; --check: the deepest model must not need more than the
-shallowest by more than its further layers' activations and a tenth. Exit 77 without numpy and safetensors.
+read every few milliseconds). Weights in files are mapped and cost nothing that the system could not take back; those
+that were converted are kept up to a budget, which small models do not fill. Prints a table; --check: once both fill
+it, the deepest model needs no more than the shallowest, but for its further layers' activations and a tenth. Exit 77
+without numpy and safetensors.
 
   reference_memory.py TENSORTAP [--check] [LAYERS …]"""
 import json
@@ -61,7 +62,7 @@ def measure(program, folder):
     start, peak = time.monotonic(), 0
     tokens = ",".join(str(i * 37 % VOCAB) for i in range(TOKENS))
     child = subprocess.Popen([program, "ref", folder, "--tokens", tokens, "-o", os.path.join(folder, "out")],
-                             stdout=subprocess.DEVNULL)
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while child.poll() is None:
         peak = max(peak, field(child.pid, "RssAnon"))
         time.sleep(0.002)
@@ -72,8 +73,8 @@ def measure(program, folder):
 
 def main():
     words = [word for word in sys.argv[2:] if word != "--check"]
-    depths, rows = [int(word) for word in words] or [2, 4, 8, 16, 32], []
-    print(f"one layer's weights in f64: {LAYER * 8 / 2**20:.1f} MiB; {TOKENS} tokens")
+    depths, rows = [int(word) for word in words] or ([24, 40] if "--check" in sys.argv else [4, 8, 16, 32, 48]), []
+    print(f"weights of one layer in f64: {LAYER * 8 / 2**20:.1f} MiB; {TOKENS} tokens")
     print(f"{'layers':>6} {'model in f64':>13} {'file':>9} {'own memory':>11} {'seconds':>8}")
     for layers in depths:
         with tempfile.TemporaryDirectory() as folder:

@@ -9,3 +9,7 @@ add_executable(linear_bench ${CMAKE_CURRENT_LIST_DIR}/linear_bench.c)
 target_link_libraries(linear_bench PRIVATE tensortap-analyzer)
 add_test(NAME bench.linear COMMAND linear_bench 0.5)
 set_tests_properties(bench.linear PROPERTIES LABELS long)
+
+add_test(NAME bench.reference_memory
+         COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/reference_memory.py $<TARGET_FILE:tensortap-cli> --check)
+set_tests_properties(bench.reference_memory PROPERTIES LABELS long SKIP_RETURN_CODE 77)

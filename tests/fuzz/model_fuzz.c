@@ -219,7 +219,7 @@ static void work(struct session *session)
 {
     static struct bytes bytes;
 
-    for (size_t i = 0; i < session->corpus.count; i++) {
+    for (size_t i = 0; i < session->corpus.count && now() < session->until; i++) {
         use_case(session, session->corpus.cases[i]);
         coverage_is_new();
     }

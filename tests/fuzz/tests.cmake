@@ -23,8 +23,16 @@ file(GLOB FUZZ_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c)
 add_executable(model_fuzz ${FUZZ_SOURCES})
 target_link_libraries(model_fuzz PRIVATE fuzz-analyzer)
 
-add_test(NAME fuzz.model COMMAND model_fuzz --executions 3000 --seconds 50)
-set_tests_properties(fuzz.model PROPERTIES LABELS medium)
+# Corpus and log stay in the build folder; without the libraries that write seeds, those built in are used.
+set(FUZZ_FOLDER ${CMAKE_BINARY_DIR}/fuzz)
+file(MAKE_DIRECTORY ${FUZZ_FOLDER})
+set(FUZZ_COMMAND model_fuzz --seeds ${FUZZ_FOLDER}/seeds --corpus ${FUZZ_FOLDER}/corpus --log ${FUZZ_FOLDER}/executions.log)
+add_test(NAME fuzz.seeds COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/seeds.py ${FUZZ_FOLDER}/seeds)
+set_tests_properties(fuzz.seeds PROPERTIES LABELS medium SKIP_RETURN_CODE 77 ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1")
+add_test(NAME fuzz.model COMMAND ${FUZZ_COMMAND} --executions 2000 --seconds 30)
+set_tests_properties(fuzz.model PROPERTIES LABELS medium DEPENDS fuzz.seeds)
+add_test(NAME fuzz.model_long COMMAND ${FUZZ_COMMAND} --seconds 1800 --seed 11)
+set_tests_properties(fuzz.model_long PROPERTIES LABELS long DEPENDS fuzz.seeds TIMEOUT 3600 RUN_SERIAL ON)
 
 # What users see of it: the command itself.
 add_test(NAME fuzz.rejected
