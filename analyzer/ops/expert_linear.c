@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "ops/experts.h"
+#include "ops/product.h"
 #include "ops/support.h"
 
 struct layer {
@@ -215,7 +216,9 @@ static int run_expert(struct layer *l, int64_t expert, struct tt_value *out, str
     if (!weight)
         return -1;
     weight = arrange(l, weight, l->weight);
-    multiply(l, l->in, weight, 0);
+    tt_op_product(l->call, &(struct tt_matrices){.transposed = true, .m = l->nrows, .n = l->outputs, .k = l->inputs, .a = l->in,
+                                                 .lda = l->inputs, .b = weight, .ldb = l->inputs, .c = l->product,
+                                                 .ldc = l->outputs});
     scatter(l, out->v);
     if (out->var)
         multiply_errors(l, weight, expert, out);

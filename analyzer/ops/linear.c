@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/product.h"
 #include "ops/support.h"
 
 #define BLOCK_ELEMENTS (4 << 20)
@@ -158,7 +159,9 @@ static int multiply_block(const struct tt_linear *l, const struct scratch *s, in
     const double *weight = block_of(l, s, first, columns, error);
     if (!weight)
         return -1;
-    multiply(l, l->x->v, weight, columns, 0, out->v + first);
+    tt_op_product(l->call, &(struct tt_matrices){.transposed = true, .m = l->rows, .n = columns, .k = l->inputs, .a = l->x->v,
+                                                 .lda = l->inputs, .b = weight, .ldb = l->inputs, .c = out->v + first,
+                                                 .ldc = l->outputs});
     if (l->call->value_only)
         return 0;
     for (int64_t i = 0; i < columns * l->inputs; i++)

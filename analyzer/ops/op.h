@@ -69,6 +69,7 @@ struct tt_op_call {
     const struct tt_value *weight[TT_OP_MAX_WEIGHTS]; /* by the op's weight_roles, NULL when absent */
     /* Set for roles in the op's `streams` only, and only where weight[role] has a shape but no values (v NULL). */
     const struct tt_weight_stream *stream[TT_OP_MAX_WEIGHTS];
+    bool single; /* values are f32 numbers or narrower: sums are to be made in f32, as engines do */
     bool value_only; /* nobody will ask for the error bar: var and row_var may stay NULL (reference runs) */
     const struct tt_attributes *attributes;
     const struct tt_pass_inputs *pass;

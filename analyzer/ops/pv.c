@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "ops/product.h"
 #include "ops/support.h"
 
 struct context {
@@ -82,19 +83,24 @@ static void add_nonfinite(const struct context *c, int64_t head, int64_t group, 
     }
 }
 
-static void multiply_heads(struct context *c, const int64_t *map, struct tt_value *out)
+static void multiply_heads(const struct tt_op_call *call, struct context *c, const int64_t *map, struct tt_value *out)
 {
     size_t plane = (size_t)(c->tokens * c->keys);
     c->p_square = tt_alloc_array(plane, sizeof *c->p_square);
     c->p_error = tt_alloc_array(plane, sizeof *c->p_error);
     for (int64_t h = 0; plane && h < c->heads; h++) {
+        tt_op_product(call, &(struct tt_matrices){.m = c->tokens, .n = c->depth, .k = c->keys, .a = c->probs->v + h * c->keys,
+                                                     .lda = c->heads * c->keys, .b = c->v_clean + map[h] * c->depth,
+                                                     .ldb = c->kv_heads * c->depth, .c = out->v + h * c->depth,
+                                                     .ldc = c->heads * c->depth});
+        if (c->nonfinite)
+            add_nonfinite(c, h, map[h], out->v);
+        if (call->value_only)
+            continue;
         prepare_head(c, h);
-        multiply(c, c->probs->v + h * c->keys, c->heads * c->keys, c->v_clean, h, map[h], 0, out->v);
         multiply(c, c->p_square, c->keys, c->v_error, h, map[h], 0, out->var);
         if (c->probs->var)
             multiply(c, c->p_error, c->keys, c->v_square, h, map[h], 1, out->var);
-        if (c->nonfinite)
-            add_nonfinite(c, h, map[h], out->v);
     }
     free(c->p_square);
     free(c->p_error);
@@ -122,10 +128,12 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     int status = tt_head_map(call, "pv", c.heads, c.kv_heads, map, error);
     if (!status) {
         *out = tt_value_new(3, (int64_t[]){c.tokens, c.heads, c.depth});
-        tt_value_need_var(out);
+        if (!call->value_only)
+            tt_value_need_var(out);
         prepare_values(call, &c);
-        multiply_heads(&c, map, out);
-        finish(call, &c, out);
+        multiply_heads(call, &c, map, out);
+        if (!call->value_only)
+            finish(call, &c, out);
     }
     free(c.v_clean);
     free(c.v_square);

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "ops/product.h"
 #include "ops/support.h"
 
 struct product {
@@ -85,10 +86,17 @@ static void finish(const struct tt_op_call *call, const struct product *p, struc
 static void multiply(const struct tt_op_call *call, struct product *p, const int64_t *map,
                      struct tt_value *out)
 {
-    p->q_square = squares(p->q), p->k_square = squares(p->k);
-    p->q_error = query_errors(call, p), p->k_error = key_errors(p);
+    if (!call->value_only) {
+        p->q_square = squares(p->q), p->k_square = squares(p->k);
+        p->q_error = query_errors(call, p), p->k_error = key_errors(p);
+    }
     for (int64_t h = 0; p->tokens && p->keys && h < p->heads; h++) {
-        multiply_head(p, p->q->v, p->k->v, h, map[h], 0, out->v);
+        tt_op_product(call, &(struct tt_matrices){.transposed = true, .m = p->tokens, .n = p->keys, .k = p->depth,
+                                                  .a = p->q->v + h * p->depth, .lda = p->heads * p->depth,
+                                                  .b = p->k->v + map[h] * p->depth, .ldb = p->kv_heads * p->depth,
+                                                  .c = out->v + h * p->keys, .ldc = p->heads * p->keys});
+        if (call->value_only)
+            continue;
         multiply_head(p, p->q_error, p->k_square, h, map[h], 0, out->var);
         if (p->k_error)
             multiply_head(p, p->q_square, p->k_error, h, map[h], 1, out->var);
@@ -108,9 +116,11 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     int status = tt_head_map(call, "qk", p.heads, p.kv_heads, map, error);
     if (!status) {
         *out = tt_value_new(3, (int64_t[]){p.tokens, p.heads, p.keys});
-        tt_value_need_var(out);
+        if (!call->value_only)
+            tt_value_need_var(out);
         multiply(call, &p, map, out);
-        finish(call, &p, out);
+        if (!call->value_only)
+            finish(call, &p, out);
     }
     free(map);
     return status;

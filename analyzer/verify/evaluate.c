@@ -311,7 +311,7 @@ static int prepare(struct tt_evaluator *e, struct overlay *overlay, int index, c
     bool rewired = override && override->nin >= 0;
     *p = (struct prepared){.attributes = form->attributes, .pass = e->pass->inputs, .op = form->op,
                            .held = override || e->holds_weights};
-    p->call = (struct tt_op_call){.nin = rewired ? override->nin : node->nin, .value_only = e->values_only};
+    p->call = (struct tt_op_call){.nin = rewired ? override->nin : node->nin, .value_only = e->values_only, .single = e->unit > 0};
     if (node->rank == 3 && node->axes[2] > 0) {
         p->call.split_rank = 2;
         p->call.split[0] = node->axes[1];
