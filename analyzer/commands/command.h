@@ -32,6 +32,7 @@
     X(weights)                                                                                               \
     X(hidden)                                                                                                \
     X(rope)                                                                                                  \
+    X(params)                                                                                                \
     X(models)                                                                                                \
     X(tokenize)                                                                                              \
     X(repair)                                                                                                \
