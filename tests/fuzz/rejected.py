@@ -11,14 +11,17 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = [b"null", b"-1", b"[]", b"{}", b'""', b"1e999", b"0", b"4294967296", b"true", b"\xff", b"\n", b"2.5"]
-# (seeds of seeds.py, name of the damaged file, what is opened, commands that open it)
 REF = ["ref", "{}", "--tokens", "1,2,3", "-o", "{out}"]
-KINDS = [("gguf", "model.gguf", "model.gguf", [REF]),
-         ("safetensors", "model.safetensors", "", [REF]),
-         ("config", "config.json", "", [REF]),
-         ("fp8", "model.safetensors", "", [REF]),
-         ("gptq_config", "config.json", "", [REF]),
-         ("pt", "pytorch_model.bin", "", [REF])]
+PARAMS, TOKENIZE, MODELS = ["params", "{}"], ["tokenize", "{}", "Some text, 123."], ["models", "{}", "{}"]
+# (seeds of seeds.py, name of the damaged file, what is opened, commands that open it)
+KINDS = [("gguf", "model.gguf", "model.gguf", [REF, PARAMS, TOKENIZE]),
+         ("safetensors", "model.safetensors", "", [REF, MODELS]),
+         ("config", "config.json", "", [REF, PARAMS]),
+         ("fp8", "model.safetensors", "", [REF, MODELS]),
+         ("gptq_config", "config.json", "", [MODELS]),
+         ("tokenizer", "tokenizer.json", "", [TOKENIZE]),
+         ("pt", "pytorch_model.bin", "", [REF, MODELS])]
+ANSWERS = {"models": (0, 1, 3)}  # exit statuses of an answer, where there are others than 0
 
 
 def damage(data, chance):
@@ -45,10 +48,10 @@ def damage(data, chance):
     return bytes(data)
 
 
-def complaint(done):
+def complaint(command, done):
     """What is wrong with this outcome, None: nothing."""
     lines = done.stderr.decode(errors="replace").splitlines()
-    if done.returncode == 0:
+    if done.returncode in ANSWERS.get(command, (0,)):
         return None
     if done.returncode != 2:
         return f"exit {done.returncode}"
@@ -67,7 +70,7 @@ def run(program, words, path, folder):
     except subprocess.TimeoutExpired:
         return "more than 30 seconds", None
     subprocess.run(["rm", "-rf", out], check=True)
-    return complaint(done), done
+    return complaint(words[0], done), done
 
 
 def kind_cases(seeds, target, chance, count):
