@@ -18,6 +18,7 @@ from traced import COMMAND, HERE, main as run_cases, require, run
 
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 try:
+    import gguf
     import numpy
     import torch
     import torch.nn.functional as F
@@ -133,6 +134,45 @@ def llada_logits(config, weights, tokens):
     hidden = llada_hidden(config, weights, tokens)
     scale = config["d_model"] ** -0.5 if config["scale_logits"] else 1
     return F.linear(hidden, weights["model.transformer.ff_out.weight"].double()) * scale
+
+
+GGUF_NAMES = {"wte": "token_embd", "ln_f": "output_norm", "ff_out": "output"}
+GGUF_BLOCK = {"attn_norm": "attn_norm", "ff_norm": "ffn_norm", "q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v",
+              "attn_out": "attn_output", "ff_proj": "ffn_gate", "up_proj": "ffn_up", "ff_out": "ffn_down"}
+
+
+def write_llada_gguf(path, config, weights):
+    """Rows of queries and keys in pairs, as this family's GGUF files have them."""
+    writer = gguf.GGUFWriter(path, "llada")
+    writer.add_block_count(config["n_layers"])
+    writer.add_embedding_length(config["d_model"])
+    writer.add_feed_forward_length(config["mlp_hidden_size"])
+    writer.add_head_count(config["n_heads"])
+    writer.add_head_count_kv(config["n_kv_heads"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    dim = config["d_model"] // config["n_heads"]
+    for name, tensor in weights.items():
+        name, array = name.removeprefix("model.transformer.").removesuffix(".weight"), tensor.numpy()
+        if name.startswith("blocks."):
+            _, layer, part = name.split(".")
+            if part in ("q_proj", "k_proj"):
+                array = array.reshape(-1, 2, dim // 2, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
+            name = f"blk.{layer}.{GGUF_BLOCK[part]}"
+        writer.add_tensor(f"{GGUF_NAMES.get(name, name)}.weight", numpy.ascontiguousarray(array))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_llada_gguf(folder):
+    config = {**LLADA, "scale_logits": False, "rms_norm_eps": 2.0**-16}  # GGUF keeps numbers as f32
+    weights, tokens = random_weights(llada_shapes(config), 5), prompt(40, config["vocab_size"])
+    path = os.path.join(folder, "model.gguf")
+    write_llada_gguf(path, config, weights)
+    found = reference(path, os.path.join(folder, "out"), tokens)
+    same(found[0]["logits"], llada_logits(config, weights, tokens), "logits")
 
 
 def test_llada(folder):
@@ -361,7 +401,8 @@ def test_whisper(folder):
                 f"{options}: status {refused.returncode}, {refused.stderr!r}")
 
 
-CASES = {"llada": test_llada, "checkpoint": test_checkpoint, "refinement": test_refinement, "whisper": test_whisper}
+CASES = {"llada": test_llada, "llada_gguf": test_llada_gguf, "checkpoint": test_checkpoint,
+         "refinement": test_refinement, "whisper": test_whisper}
 
 
 def in_folder(test):
