@@ -4,6 +4,8 @@
  */
 #include "tokenizer/characters.h"
 
+#include <string.h>
+
 #include <utf8proc.h>
 
 size_t tt_utf8_prefix(const char *text, size_t length)
@@ -51,6 +53,16 @@ int32_t tt_utf8_next(const char *text, size_t length, size_t *at)
 size_t tt_utf8_put(int32_t character, char *out)
 {
     return (size_t)utf8proc_encode_char(character, (utf8proc_uint8_t *)out);
+}
+
+int tt_utf8_cut(const char *text, int most)
+{
+    int length = (int)strnlen(text, (size_t)most + 1);
+    if (length <= most)
+        return length;
+    for (length = most; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;)
+        length--;
+    return length;
 }
 
 size_t tt_utf8_count(const char *text, size_t length)
@@ -135,6 +147,13 @@ bool tt_is_assigned(int32_t c)
 int32_t tt_lower(int32_t c)
 {
     return c < 0x80 ? (c >= 'A' && c <= 'Z' ? c + 32 : c) : utf8proc_tolower(c);
+}
+
+bool tt_folds_to_several(int32_t c)
+{
+    utf8proc_int32_t folded[8];
+    int class = 0;
+    return c >= 0x80 && utf8proc_decompose_char(c, folded, 8, UTF8PROC_CASEFOLD, &class) > 1;
 }
 
 static bool is_its_own_character(int c)

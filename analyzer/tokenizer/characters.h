@@ -19,6 +19,8 @@ int32_t tt_utf8_next(const char *text, size_t length, size_t *at);
 size_t tt_utf8_put(int32_t character, char *out);
 /* Bytes of the character that begins with this one, as its first byte says. */
 size_t tt_utf8_length(unsigned char first);
+/* At most `most` bytes of the text's beginning, no character cut: for messages. */
+int tt_utf8_cut(const char *text, int most);
 size_t tt_utf8_count(const char *text, size_t length);
 
 typedef bool tt_class(int32_t character);
@@ -31,6 +33,7 @@ tt_class tt_is_nonspacing;    /* Mn */
 tt_class tt_is_other;         /* C without unassigned ones */
 tt_class tt_is_word;          /* \w of Rust's regex: letters, marks, digits, connectors, joiners */
 tt_class tt_is_assigned;
+tt_class tt_folds_to_several; /* characters, where case is ignored */
 
 int32_t tt_lower(int32_t character); /* its simple mapping */
 

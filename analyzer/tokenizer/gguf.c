@@ -92,7 +92,7 @@ static int read_piece(struct loader *l, size_t index)
     }
     if (tt_vocabulary_find(v, text, length) >= 0)
         return FAIL(l, "tokens %d and %zu are the same, '%.*s'", tt_vocabulary_find(v, text, length), index,
-                    (int)(length < 60 ? length : 60), text);
+                    length < 60 ? (int)length : tt_utf8_cut(text, 60), text);
     if (tt_vocabulary_add(v, (int64_t)index, text, length))
         return FAIL(l, "more than %d tokens", TT_MAX_TOKENS);
     tt_model_array_number(l->model, KEY("token_type"), index, &type);

@@ -26,9 +26,9 @@ static int add_piece(struct tt_json_parts *parts, double id, const char *piece)
 {
     struct tt_vocabulary *v = &parts->tokenizer->vocabulary;
     if (!(id >= 0 && id < TT_MAX_TOKENS) || id != floor(id))
-        return FAIL(parts, "%s: token '%.60s' has id %g; expected a number from 0 to %d", parts->path, piece, id, TT_MAX_TOKENS - 1);
+        return FAIL(parts, "%s: token '%.*s' has id %g; expected a number from 0 to %d", parts->path, tt_utf8_cut(piece, 60), piece, id, TT_MAX_TOKENS - 1);
     if ((size_t)id < v->count && v->pieces[(size_t)id].present)
-        return FAIL(parts, "%s: two tokens have id %d, '%.60s' is one of them", parts->path, (int)id, piece);
+        return FAIL(parts, "%s: two tokens have id %d, '%.*s' is one of them", parts->path, (int)id, tt_utf8_cut(piece, 60), piece);
     return tt_vocabulary_add(v, (int64_t)id, piece, strlen(piece));
 }
 
@@ -38,7 +38,7 @@ static int read_vocabulary(struct tt_json_parts *parts, const cJSON *model)
     if (!cJSON_IsObject(vocabulary))
         return FAIL(parts, "%s: the model has no vocab", parts->path);
     cJSON_ArrayForEach (item, vocabulary)
-        if (!cJSON_IsNumber(item) ? FAIL(parts, "%s: token '%.60s' has no number as its id", parts->path, item->string)
+        if (!cJSON_IsNumber(item) ? FAIL(parts, "%s: token '%.*s' has no number as its id", parts->path, tt_utf8_cut(item->string, 60), item->string)
                                   : add_piece(parts, item->valuedouble, item->string))
             return -1;
     return 0;
@@ -80,8 +80,8 @@ static int read_merge(struct tt_json_parts *parts, const cJSON *item)
     if (!left || !right)
         return FAIL(parts, "%s: merge %zu is no pair of pieces", parts->path, parts->tokenizer->nmerges);
     if (!tt_add_merge(parts->tokenizer, left, nleft, right, strlen(right), false, false))
-        return FAIL(parts, "%s: merge %zu ('%.*s' and '%.60s') is not in the vocabulary", parts->path, parts->tokenizer->nmerges,
-                    (int)nleft, left, right);
+        return FAIL(parts, "%s: merge %zu ('%.*s' and '%.*s') is not in the vocabulary", parts->path, parts->tokenizer->nmerges,
+                    (int)nleft, left, tt_utf8_cut(right, 60), right);
     return 0;
 }
 
@@ -118,6 +118,8 @@ static int read_bpe(struct tt_json_parts *parts, const cJSON *model)
     t->fuse_unknown = tt_json_flag(model, "fuse_unk", false);
     t->byte_fallback = tt_json_flag(model, "byte_fallback", false);
     t->ignore_merges = tt_json_flag(model, "ignore_merges", false);
+    if (t->byte_fallback && (t->prefix || t->suffix))
+        return FAIL(parts, "%s: byte_fallback with marks of continuing pieces is not supported; give ids with --tokens", parts->path);
     t->pieces = tt_pieces_bpe;
     return unknown_of(parts, model, NULL);
 }
@@ -192,7 +194,7 @@ static int add_token(struct tt_json_parts *parts, const cJSON *item)
     if (!*content)
         return 0;
     if (known < 0 && (!cJSON_IsNumber(number) || tt_vocabulary_name(&t->vocabulary, number->valueint, content, strlen(content))))
-        return FAIL(parts, "%s: added token '%.60s' has no usable id", parts->path, content);
+        return FAIL(parts, "%s: added token '%.*s' has no usable id", parts->path, tt_utf8_cut(content, 60), content);
     tt_added_add(&t->added, &(struct tt_added_token){.content = tt_strdup(content),
                                                      .length = strlen(content),
                                                      .id = known >= 0 ? known : number->valueint,

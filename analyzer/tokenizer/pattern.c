@@ -26,7 +26,9 @@ static pcre2_code *compile(const char *text, bool literal, struct tt_error *erro
     pcre2_compile_context_free(context);
     if (!code) {
         pcre2_get_error_message(reason, message, sizeof message);
-        tt_fail(error, TT_EINPUT, "%s, at '%.20s'", (char *)message, text + place);
+        while (place && ((unsigned char)text[place] & 0xc0) == 0x80)
+            place--;
+        tt_fail(error, TT_EINPUT, "%s, at '%.*s'", (char *)message, tt_utf8_cut(text + place, 20), text + place);
     }
     return code;
 }
@@ -50,7 +52,7 @@ struct tt_pattern *tt_pattern_new(const char *text, bool literal, struct tt_erro
     struct tt_error reason = {0};
     pcre2_code *code = literal ? compile(text, true, &reason) : compile_translated(text, &reason);
     if (!code) {
-        tt_fail(error, TT_EINPUT, "pattern '%.200s': %s", text, reason.message);
+        tt_fail(error, TT_EINPUT, "pattern '%.*s': %s", tt_utf8_cut(text, 200), text, reason.message);
         return NULL;
     }
     struct tt_pattern *pattern = tt_alloc(sizeof *pattern);

@@ -13,7 +13,8 @@
 
 #define SPACES "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define LETTERLIKE "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
-#define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}" LETTERLIKE
+/* Oniguruma's \\w has the numbers of Latin-1, and no others that are not digits. */
+#define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe" LETTERLIKE
 #define MAX_GROUPS 64
 
 struct reader {
@@ -24,7 +25,7 @@ struct reader {
 
 static int refuse(struct reader *r, const char *what)
 {
-    return tt_fail(r->error, TT_EINPUT, "%s is not supported, at '%.20s'", what, r->at);
+    return tt_fail(r->error, TT_EINPUT, "%s is not supported, at '%.*s'", what, tt_utf8_cut(r->at, 20), r->at);
 }
 
 /* ---- properties ---- */
@@ -264,6 +265,28 @@ static int class(struct reader *r, struct tt_string *out)
     return failed;
 }
 
+/* ---- ignoring case: PCRE2 compares character by character, Oniguruma also "ss" with "ß" ---- */
+
+static bool folds_to_several(const char *text)
+{
+    static const char *const pairs[] = {"ss", "st", "ff", "fi", "fl"};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (strcasestr(text, pairs[i]))
+            return true;
+    for (size_t at = 0, length = strlen(text); at < length;)
+        if (tt_folds_to_several(tt_utf8_next(text, length, &at)))
+            return true;
+    return false;
+}
+
+/* At "(?". */
+static int check_case(struct reader *r)
+{
+    size_t flags = strspn(r->at + 2, "im-"), on = strcspn(r->at + 2, "-:)");
+    bool ignores = memchr(r->at + 2, 'i', on < flags ? on : flags) != NULL;
+    return ignores && folds_to_several(r->at + 2) ? refuse(r, "ignoring case where one letter may equal two") : 0;
+}
+
 /* ---- the rest ---- */
 
 /* At "(?": what stands before the group's content. */
@@ -281,6 +304,8 @@ static int group_head(struct reader *r, struct tt_string *out)
     size_t n = strspn(r->at + 2, "im-");
     if (!n || !strchr(":)", r->at[2 + n]) || !r->at[2 + n])
         return refuse(r, "this kind of group");
+    if (check_case(r))
+        return -1;
     tt_string_add(out, "(?");
     for (size_t i = 0; i < n; i++)
         tt_string_add(out, "%c", r->at[2 + i] == 'm' ? 's' : r->at[2 + i]);
