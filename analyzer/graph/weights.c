@@ -300,11 +300,21 @@ bool tt_tensor_has_values(const struct tt_model_tensor *tensor)
     return !tensor->form || tensor->form->read != read_nothing;
 }
 
-/* Of a model without files. Whether optional ones exist is not known: no. */
+/* Whether an optional weight exists, tensors tell; of a configuration alone the family may know. */
+static bool expected(const struct tt_graph *graph, const cJSON *entry, int layer)
+{
+    struct tt_scalar value;
+    const char *text = text_of(entry, "expected");
+    if (!cJSON_IsTrue(member(entry, "optional")))
+        return true;
+    return text && !tt_model_ntensors(graph->model) && tt_graph_evaluate(graph, text, layer, &value, NULL) == 0 &&
+           value.number != 0;
+}
+
 static int bare_source(struct tt_graph *graph, const cJSON *entry, int layer, const struct tt_model_tensor **out,
                        struct tt_error *error)
 {
-    if (!graph->sized || cJSON_IsTrue(member(entry, "optional")) || !member(entry, graph->scheme))
+    if (!graph->sized || !member(entry, graph->scheme) || !expected(graph, entry, layer))
         return 0;
     return shape_only(graph, entry, layer, TT_F32, out, error);
 }

@@ -98,6 +98,12 @@ static void add_type(struct tt_sizes *sizes, const struct tt_placed *placed)
     sizes->types[i].bytes += bytes_of(placed->tensor->dtype, count_of(placed));
 }
 
+/* Arrays of the metadata are numbers of the configuration, no parameters. */
+static bool is_parameter(const struct tt_graph *graph, const struct tt_placed *placed)
+{
+    return !tt_tensor_has_values(placed->tensor) || tt_model_tensor(tt_graph_model(graph), placed->tensor->name);
+}
+
 static void add_weight(struct tt_sizes *sizes, const struct tt_graph *graph, const struct tt_placed_list *list, int index)
 {
     const struct tt_placed *placed = &list->items[index];
@@ -198,7 +204,8 @@ struct tt_sizes tt_sizes_of(const struct tt_graph *graph)
     struct tt_sizes sizes = {0};
     struct tt_placed_list list = tt_placed_list(graph);
     for (int i = 0; i < list.count; i++)
-        add_weight(&sizes, graph, &list, i);
+        if (is_parameter(graph, &list.items[i]))
+            add_weight(&sizes, graph, &list, i);
     for (int i = 0; i < sizes.nrows; i++)
         if (sizes.rows[i].layer >= 0)
             measure_layers(&list, &sizes.rows[i], tt_graph_nlayers(graph));
