@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "diagnose/weight_forms.h"
+#include "inspect/rounding.h"
 
 #define LARGEST (1 << 25) /* elements of each of the two that are held: 256 MiB as f64 */
 
@@ -74,19 +75,46 @@ static bool is_float_form(const char *name)
     return false;
 }
 
-static void explain_rounding(const struct tt_pair *pair, const struct tt_pair_difference *d, const char *name,
+/* The type whose steps would leave such an error; NULL: none comes near. */
+static const char *type_with(const struct tt_window *w, double nmse)
+{
+    const char *nearest = NULL;
+    double off = 0.15;
+    for (int type = 0; type < TT_DTYPE_COUNT; type++) {
+        int64_t length = tt_rounding_block((enum tt_dtype)type);
+        double nominal = tt_rounding_nominal((enum tt_dtype)type), error = 0, size = 0;
+        if (!(nominal > nmse / 2 && nominal < nmse * 2) || w->columns % length)
+            continue;
+        for (int64_t at = 0; at < w->rows * w->columns; at += length) {
+            error += tt_rounding_error((enum tt_dtype)type, w->exact + at, length);
+            for (int64_t i = at; i < at + length; i++)
+                size += w->exact[i] * w->exact[i];
+        }
+        if (size > 0 && fabs(error / size / nmse - 1) < off) {
+            off = fabs(error / size / nmse - 1);
+            nearest = tt_dtype_info((unsigned)type)->name;
+        }
+    }
+    return nearest;
+}
+
+static void explain_rounding(const struct tt_window *w, const struct tt_pair_difference *d, const char *name,
                              struct tt_explanation *out)
 {
-    const char *type = tt_dtype_info(tt_pair_other(pair)->tensor->dtype)->name;
-    snprintf(out->found, sizeof out->found, "%s", name);
-    if (is_float_form(name) || !tt_pair_known(pair))
-        return;
+    const char *type = tt_dtype_info(tt_pair_other(w->pair)->tensor->dtype)->name, *like = NULL;
     bool close = strcmp(name, "weight quantised") == 0;
+    snprintf(out->found, sizeof out->found, "%s", name);
+    if (is_float_form(name) || !tt_pair_known(w->pair))
+        return;
+    like = close ? type_with(w, tt_pair_nmse(d)) : NULL;
     snprintf(out->cause, sizeof out->cause, "quant.wrong_type");
     snprintf(out->expected, sizeof out->expected, "the error of %s, NMSE %.2g", type, tt_pair_expected(d));
+    if (like)
+        snprintf(out->found, sizeof out->found, "an error like that of %s", like);
     snprintf(out->evidence, sizeof out->evidence, "NMSE %.2g where %s leaves %.2g: %s", tt_pair_nmse(d), type,
-             tt_pair_expected(d), close ? "rounded to a coarser type before, or trained further" : "rounded to a coarser type before");
-    out->confidence = close ? "unsure" : "likely";
+             tt_pair_expected(d), close && !like ? "rounded to a coarser type before, or trained further"
+                                                 : "rounded to a coarser type before");
+    out->confidence = close && !like ? "unsure" : "likely";
 }
 
 static void take_form(const struct tt_window *w, const struct tt_weight_form *form, struct tt_explanation *out)
@@ -107,7 +135,7 @@ static bool explain_form(const struct tt_window *w, const struct tt_pair_differe
     if (!tt_weight_form(&pair, &form))
         return false;
     if (form.benign) {
-        explain_rounding(w->pair, d, form.benign, out);
+        explain_rounding(w, d, form.benign, out);
         return true;
     }
     take_form(w, &form, out);

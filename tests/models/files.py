@@ -18,6 +18,7 @@ try:
     import torch  # noqa: F401
     import transformers  # noqa: F401
     import tiny_models
+    import gguf  # noqa: F401
     import convert
 except ImportError as missing:
     print(f"skipped: {missing}")
@@ -51,6 +52,13 @@ def tensortap(*arguments):
         return done.returncode, json.loads(done.stdout), done
     except ValueError:
         raise Failed(f"{arguments}: no JSON: {done.stdout[:200]} {done.stderr[:300]}")
+
+
+def subprocess_of(*arguments):
+    """What the command prints for people; it must succeed."""
+    done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, timeout=300)
+    require(done.returncode == 0, f"{arguments}: exit {done.returncode}: {done.stderr}")
+    return done.stdout
 
 
 def models(a, b):

@@ -28,6 +28,7 @@ check analyzer/verify base graph model ops tensortap
 check analyzer/naming base graph model ops verify tensortap
 check analyzer/diagnose base graph model ops verify tensortap
 check analyzer/compare base graph model ops verify diagnose
+check analyzer/inspect base diagnose graph model ops tensortap
 check analyzer/report base graph model verify tensortap
 check preload tensortap blas record
 check samples/engine
