@@ -23,7 +23,8 @@ struct packing {
 };
 
 struct packed {
-    struct tt_row_form rows; /* a row is an output */
+    struct tt_tensor_form form;
+    uint64_t columns; /* inputs */
     unsigned bits;
     struct packing codes, zeros;
     bool input_lines;                    /* a line of `codes` is an input, not an output */
@@ -33,11 +34,6 @@ struct packed {
     const struct tt_model_tensor *g_idx; /* group of each input; NULL: by group_size */
     double offset;                       /* of a zero point as stored */
     const char *name;                    /* of the weight, for messages */
-};
-
-struct group { /* of one output, the last one used */
-    uint64_t number;
-    double scale, zero;
 };
 
 static const uint8_t awq_order[8] = {0, 4, 1, 5, 2, 6, 3, 7};
@@ -54,45 +50,163 @@ static unsigned code(const struct packing *packing, unsigned bits, uint64_t line
     return (unsigned)(pair >> shift) & ((1u << bits) - 1);
 }
 
+#define TILE  16  /* outputs read together: those of a line of the cache, where outputs lie beside each other */
+#define PIECE 256 /* inputs unpacked together: whole words of every kind */
+
+/* The `count` codes of each output of a tile, word by word. */
+static void unpack_words(const struct packed *p, uint64_t output, uint64_t first, uint64_t count,
+                         uint8_t out[TILE][PIECE])
+{
+    const unsigned bits = p->bits, each = 32 / bits, mask = (1u << bits) - 1;
+    const uint8_t *words = p->codes.words + 4 * (output * p->codes.line_stride);
+
+    for (uint64_t i = 0; i < count; i += each) {
+        const uint8_t *line = words + 4 * ((first + i) * bits / 32 * p->codes.word_stride);
+        unsigned filled = count - i < each ? (unsigned)(count - i) : each;
+        for (unsigned j = 0; j < TILE; j++) {
+            uint32_t word = tt_load_u32(line + 4 * j * p->codes.line_stride);
+            for (unsigned k = 0; k < filled; k++)
+                out[j][i + k] = (uint8_t)(word >> k * bits & mask);
+        }
+    }
+}
+
+/* The same for AWQ, where a word has one code of each of eight outputs. */
+static void unpack_lanes(const struct packed *p, uint64_t output, uint64_t first, uint64_t count,
+                         uint8_t out[TILE][PIECE])
+{
+    for (uint64_t i = 0; i < count; i++) {
+        const uint8_t *words = p->codes.words + 4 * ((first + i) * p->codes.line_stride + output / 8);
+        for (unsigned j = 0; j < TILE; j++)
+            out[j][i] = tt_load_u32(words + j / 8 * 4) >> 4 * awq_order[j % 8] & 15;
+    }
+}
+
+/* Codes of `outputs` outputs from `output` on, inputs [first, first + count), as out[output][input]. */
+static void unpack_outputs(const struct packed *p, uint64_t output, unsigned outputs, uint64_t first, uint64_t count,
+                           uint8_t out[TILE][PIECE])
+{
+    bool tile = outputs == TILE && first % PIECE == 0;
+
+    if (tile && p->input_lines && output % 8 == 0)
+        unpack_lanes(p, output, first, count, out);
+    else if (tile && !p->input_lines && 32 % p->bits == 0)
+        unpack_words(p, output, first, count, out);
+    else
+        for (uint64_t i = 0; i < count; i++)
+            for (unsigned j = 0; j < outputs; j++)
+                out[j][i] = (uint8_t)(p->input_lines ? code(&p->codes, p->bits, first + i, output + j)
+                                                     : code(&p->codes, p->bits, output + j, first + i));
+}
+
+struct group { /* of one output */
+    double scale, zero;
+};
+
 /* A zero point beyond the codes' range starts again at 0, as it does where engines add one in place. */
-static void load_group(const struct packed *p, uint64_t number, uint64_t output, struct group *group)
+static struct group load_group(const struct packed *p, uint64_t number, uint64_t output)
 {
     unsigned zero = p->zeros.words ? code(&p->zeros, p->bits, number, output) : 0;
+    double scale = tt_element(&p->scales, number * p->scale_group + output * p->scale_output);
 
-    group->number = number;
-    group->scale = tt_element(&p->scales, number * p->scale_group + output * p->scale_output);
-    group->zero = p->zeros.words ? (double)((zero + (unsigned)p->offset) & ((1u << p->bits) - 1)) : p->offset;
+    return (struct group){
+        scale, p->zeros.words ? (double)((zero + (unsigned)p->offset) & ((1u << p->bits) - 1)) : p->offset};
 }
 
-static int group_of(const struct packed *p, uint64_t input, uint64_t *number, struct tt_error *error)
+/* Not checked: may be beyond the groups that there are. */
+static uint64_t group_of(const struct packed *p, uint64_t input)
 {
-    double group = p->g_idx ? tt_element(p->g_idx, input) : 0;
-
-    if (group >= 0)
-        *number = p->g_idx ? (uint64_t)group : input / p->group_size;
-    if (group < 0 || *number >= p->groups)
-        return tt_fail(error, TT_EINPUT, "%s: '%s' puts input %llu into group %.0f of %llu; download it again",
-                       p->scales.file, p->name, (unsigned long long)input, group, (unsigned long long)p->groups);
-    return 0;
+    if (!p->g_idx)
+        return input / p->group_size;
+    const uint8_t *data = p->g_idx->data;
+    return p->g_idx->dtype == TT_I32 ? tt_load_u32(data + 4 * input) : tt_load_u64(data + 8 * input);
 }
 
-static int read_row(const struct tt_row_form *form, uint64_t row, uint64_t first, uint64_t count, double *out,
-                    struct tt_error *error)
+static int no_group(const struct packed *p, uint64_t input, struct tt_error *error)
 {
-    const struct packed *p = (const struct packed *)form;
-    struct group group = {.number = UINT64_MAX};
-    uint64_t number = 0;
+    return tt_fail(error, TT_EINPUT, "%s: '%s' puts input %llu into group %.0f of %llu; download it again",
+                   p->scales.file, p->name, (unsigned long long)input, tt_element(p->g_idx, input),
+                   (unsigned long long)p->groups);
+}
 
+#define MOST_GROUPS 256 /* of which an output's are looked up beforehand */
+
+/* Inputs of a piece that follow each other within one group; with desc_act groups may take turns from input to input. */
+struct runs {
+    unsigned count;
+    uint64_t group[PIECE];
+    uint16_t end[PIECE]; /* inputs of the piece */
+};
+
+static int find_runs(const struct packed *p, uint64_t first, uint64_t count, struct runs *runs, struct tt_error *error)
+{
+    runs->count = 0;
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t input = first + i;
-        if (group_of(p, input, &number, error) != 0)
-            return -1;
-        if (number != group.number)
-            load_group(p, number, row, &group);
-        unsigned value = p->input_lines ? code(&p->codes, p->bits, input, row) : code(&p->codes, p->bits, row, input);
-        out[i] = ((double)value - group.zero) * group.scale;
+        uint64_t number = group_of(p, first + i);
+        if (number >= p->groups)
+            return no_group(p, first + i, error);
+        if (runs->count == 0 || runs->group[runs->count - 1] != number)
+            runs->group[runs->count++] = number;
+        runs->end[runs->count - 1] = (uint16_t)(i + 1);
     }
     return 0;
+}
+
+/* `table` has the groups of the output, NULL: to be looked up. */
+static void scale(const struct packed *p, uint64_t output, const struct group *table, const struct runs *runs,
+                  const uint8_t *codes, double *out)
+{
+    unsigned i = 0;
+
+    for (unsigned run = 0; run < runs->count; run++) {
+        struct group group = table ? table[runs->group[run]] : load_group(p, runs->group[run], output);
+        for (; i < runs->end[run]; i++)
+            out[i] = ((double)codes[i] - group.zero) * group.scale;
+    }
+}
+
+/* Inputs [first, first + count) of some outputs, out[output * count + input]. */
+static int read_outputs(const struct packed *p, uint64_t output, unsigned outputs, uint64_t first, uint64_t count,
+                        double *out, struct tt_error *error)
+{
+    struct group groups[TILE][MOST_GROUPS];
+    uint8_t codes[TILE][PIECE];
+    struct runs runs;
+    bool looked_up = p->g_idx && p->groups <= MOST_GROUPS && count >= p->groups;
+    int rc = 0;
+
+    for (unsigned j = 0; looked_up && j < outputs; j++)
+        for (uint64_t i = 0; i < p->groups; i++)
+            groups[j][i] = load_group(p, i, output + j);
+    for (uint64_t at = 0; at < count && rc == 0; at += PIECE) {
+        uint64_t taken = count - at < PIECE ? count - at : PIECE;
+        rc = find_runs(p, first + at, taken, &runs, error);
+        if (rc == 0)
+            unpack_outputs(p, output, outputs, first + at, taken, codes);
+        for (unsigned j = 0; j < outputs && rc == 0; j++)
+            scale(p, output + j, looked_up ? groups[j] : NULL, &runs, codes[j], out + j * count + at);
+    }
+    return rc;
+}
+
+/* Whole outputs by the tile, the rest one by one. */
+static int read_packed(const struct tt_tensor_form *form, uint64_t first, uint64_t count, double *out,
+                       struct tt_error *error)
+{
+    const struct packed *p = (const struct packed *)form;
+    uint64_t columns = p->columns;
+    int rc = 0;
+
+    while (count > 0 && rc == 0) {
+        uint64_t left = columns - first % columns, taken = left < count ? left : count;
+        bool tile = first % columns == 0 && count / TILE >= columns;
+        rc = read_outputs(p, first / columns, tile ? TILE : 1, first % columns, taken, out, error);
+        taken *= tile ? TILE : 1;
+        first += taken;
+        out += taken;
+        count -= taken;
+    }
+    return rc;
 }
 
 /* ---- set-up ---- */
@@ -133,18 +247,17 @@ static uint64_t group_size(const struct tt_model *model, uint64_t inputs, uint64
 static int add(struct tt_model *model, const struct tt_model_tensor *codes, size_t stem, struct packed *p,
                uint64_t outputs, const char *form, struct tt_error *error)
 {
-    p->group_size = p->g_idx ? 1 : group_size(model, p->rows.columns, p->groups);
+    p->group_size = p->g_idx ? 1 : group_size(model, p->columns, p->groups);
     if (p->group_size == 0)
         return tt_quantised_misfit(codes, "its inputs do not split into as many groups as it has scales", error);
     struct tt_model_tensor *weight = tt_computed_add(model, codes, stem, ".weight");
     if (!weight)
         return 0;
     weight->shape[0] = (int64_t)outputs;
-    weight->shape[1] = (int64_t)p->rows.columns;
+    weight->shape[1] = (int64_t)p->columns;
     p->name = weight->name;
-    p->rows.form = (struct tt_tensor_form){form, tt_read_rows};
-    p->rows.row = read_row;
-    weight->form = &p->rows.form;
+    p->form = (struct tt_tensor_form){form, read_packed};
+    weight->form = &p->form;
     return 1;
 }
 
@@ -201,7 +314,7 @@ int tt_quantised_awq(struct tt_model *model, size_t index, struct tt_error *erro
         return tt_quantised_misfit(parts.qweight, "its shape is not that of AWQ's gemm packing with 4 bits", error);
     struct packed *p = new_packed(model, parts.scales);
     p->bits = 4;
-    p->rows.columns = tt_axis(parts.qweight, 0);
+    p->columns = tt_axis(parts.qweight, 0);
     p->input_lines = true;
     p->codes = (struct packing){parts.qweight->data, tt_axis(parts.qweight, 1), 1, awq_order};
     p->zeros = zeros_of(parts.qzeros, awq_order);
@@ -235,7 +348,7 @@ int tt_quantised_gptq(struct tt_model *model, size_t index, struct tt_error *err
     p->offset = strcmp(format, "gptq_v2") == 0 ? 0 : 1;
     p->bits = bits;
     p->g_idx = g_idx;
-    p->rows.columns = inputs;
+    p->columns = inputs;
     p->codes = (struct packing){parts.qweight->data, 1, outputs, NULL};
     p->zeros = zeros_of(parts.qzeros, NULL);
     return add(model, parts.qweight, parts.stem, p, outputs, p->offset ? "gptq" : "gptq_v2", error);
@@ -281,15 +394,15 @@ int tt_quantised_packed(struct tt_model *model, size_t index, struct tt_error *e
         return tt_quantised_misfit(codes, "no .weight_scale and .weight_shape beside it that fit its shape", error);
     double inputs = tt_element(shape, 1);
     struct packed *p = new_packed(model, scales);
-    p->rows.columns = inputs >= 1 && inputs <= 0x1p40 ? (uint64_t)inputs : 0;
-    p->bits = packed_bits(model, tt_axis(codes, 1), p->rows.columns);
+    p->columns = inputs >= 1 && inputs <= 0x1p40 ? (uint64_t)inputs : 0;
+    p->bits = packed_bits(model, tt_axis(codes, 1), p->columns);
     p->groups = tt_axis(scales, 1);
     p->scale_group = 1;
     p->scale_output = p->groups;
     p->g_idx = usable_g_idx(tt_model_sibling(model, codes->name, stem, ".weight_g_idx"));
     p->codes = (struct packing){codes->data, tt_axis(codes, 1), 1, NULL};
     if (!p->bits || tt_element(shape, 0) != (double)tt_axis(codes, 0) || !read_zeros(p, zeros, tt_axis(codes, 0)) ||
-        (p->g_idx && tt_elements(p->g_idx) != p->rows.columns))
+        (p->g_idx && tt_elements(p->g_idx) != p->columns))
         return tt_quantised_misfit(codes, "its shape is not that of codes of 2 to 8 bits in 32-bit words", error);
     return add(model, codes, stem, p, tt_axis(codes, 0), "packed integers", error);
 }

@@ -39,16 +39,27 @@ static double scale_at(const struct scaled *s, uint64_t index)
     return value * s->factor;
 }
 
+/* Values of all bytes as codes of one type, the same for every weight: filled when the first is made. */
+static double byte_values[TT_DTYPE_COUNT][256];
+
+static void fill_byte_values(enum tt_dtype dtype)
+{
+    uint8_t bytes[256];
+
+    for (unsigned i = 0; i < 256; i++)
+        bytes[i] = (uint8_t)i;
+    tt_decode_range(dtype, bytes, 0, 256, byte_values[dtype]);
+}
+
 /* Elements from number `first` of the whole tensor on, unscaled. */
 static void read_codes(const struct scaled *s, uint64_t first, uint64_t count, double *out)
 {
     const uint8_t *bytes = s->weight.data;
+    const double *values = byte_values[s->weight.dtype];
 
-    if (!s->pairs) {
-        tt_decode_range(s->weight.dtype, bytes, first, count, out);
-        return;
-    }
-    for (uint64_t n = first; n < first + count; n++)
+    for (uint64_t i = 0; i < count && !s->pairs; i++)
+        out[i] = values[bytes[first + i]];
+    for (uint64_t n = first; n < first + count && s->pairs; n++)
         *out++ = tt_e2m1[n % 2 ? bytes[n / 2] >> 4 : bytes[n / 2] & 15];
 }
 
@@ -162,6 +173,7 @@ static int make(struct tt_model *model, struct scaled *s, const struct tt_model_
         return tt_quantised_misfit(codes, "its scales are of a type that cannot be read", error);
     if (s->zero && tt_elements(s->zero) != tt_elements(&s->scale))
         return tt_quantised_misfit(codes, "it has other zero points than scales", error);
+    fill_byte_values(weight->dtype);
     s->rows.form = (struct tt_tensor_form){form_name(s), tt_read_rows};
     s->rows.row = read_row;
     return 0;
