@@ -13,8 +13,9 @@
 
 #define SPACES "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define LETTERLIKE "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
-/* Oniguruma's \\w has the numbers of Latin-1, and no others that are not digits. */
-#define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe" LETTERLIKE
+#define WORD_IN_CLASS "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}" LETTERLIKE
+/* Outside of classes \w has the numbers of Latin-1 too: a table of its own decides about the first 256 characters. */
+#define WORD WORD_IN_CLASS "\\xb2\\xb3\\xb9\\xbc-\\xbe"
 #define MAX_GROUPS 64
 
 struct reader {
@@ -80,14 +81,14 @@ static int property(struct reader *r, struct tt_string *out)
 struct meaning {
     char letter;
     const char *outside; /* of a class */
-    const char *inside;  /* its items, NULL: `outside` is an alternative of its own */
+    const char *inside;  /* of a class: items, or an alternative of its own in brackets; NULL: as outside */
 };
 
 static const struct meaning meanings[] = {
     {'s', "[" SPACES "]", SPACES},
     {'S', "[^" SPACES "]", NULL},
-    {'w', "[" WORD "]", WORD},
-    {'W', "[^" WORD "]", NULL},
+    {'w', "[" WORD "]", WORD_IN_CLASS},
+    {'W', "[^" WORD "]", "[^" WORD_IN_CLASS "]"},
     {'d', "\\p{Nd}", "\\p{Nd}"},
     {'D', "\\P{Nd}", "\\P{Nd}"},
     {'h', "[0-9A-Fa-f]", "0-9A-Fa-f"},
@@ -170,10 +171,8 @@ static int class_escape(struct reader *r, struct class_operand *set)
         m = MEANING(assertions, 'b');
     if (!m)
         return other_escape(r, &set->plain);
-    if (m->inside)
-        tt_string_add(&set->plain, "%s", m->inside);
-    else
-        tt_string_add(&set->parts, "|%s", m->outside);
+    const char *inside = m->inside ? m->inside : m->outside;
+    tt_string_add(*inside == '[' ? &set->parts : &set->plain, *inside == '[' ? "|%s" : "%s", inside);
     r->at++;
     return 0;
 }

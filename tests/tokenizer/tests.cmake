@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# Token ids against other people's tokenizers.
+function(tokenizer_test name label)
+    add_test(NAME tokenizer.${name} COMMAND ${TENSORTAP_PYTHON} ${PROJECT_SOURCE_DIR}/tests/tokenizer/tokenizers_test.py ${ARGN})
+    set_tests_properties(tokenizer.${name} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;TOKENIZERS_PARALLELISM=false;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+endfunction()
+tokenizer_test(byte_level medium gpt2 llama3 qwen2 gpt4o)
+tokenizer_test(byte_level_more medium deepseek kimi starcoder roberta)
+tokenizer_test(merges medium llama llama_metaspace gemma)
+tokenizer_test(wordpiece medium bert bert_cased minilm)
+tokenizer_test(unigram medium unigram unigram_bytes charsmap)
+tokenizer_test(parts medium parts)
+tokenizer_test(gguf medium gguf_byte_level gguf_scores gguf_words)
+tokenizer_test(usage short usage errors)
