@@ -93,8 +93,8 @@ static const char *weight_name(struct tt_graph *graph, const cJSON *json, const 
     return member(member(graph->json, "weights"), name) ? tt_graph_intern(graph, name) : NULL;
 }
 
-static int check_weight_shape(const struct tt_graph *graph, const char *name, int layer,
-                              const struct tt_model_tensor *tensor, struct tt_error *error)
+int tt_graph_check_weight(const struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor *tensor,
+                          struct tt_error *error)
 {
     const cJSON *shape = member(member(member(graph->json, "weights"), name), "shape");
     const char *text;
@@ -134,7 +134,7 @@ static int bind_weights(struct tt_graph *graph, const cJSON *json, struct tt_nod
         const cJSON *entry = member(member(graph->json, "weights"), name);
         if (!tensor && !cJSON_IsTrue(member(entry, "optional")) && !text_of(entry, "when"))
             return missing_weight(graph, entry, name, node->layer, error);
-        if (tensor && !graph->options.bare && check_weight_shape(graph, name, node->layer, tensor, error))
+        if (tensor && !graph->options.bare && tt_graph_check_weight(graph, name, node->layer, tensor, error))
             return -1;
         node->weight[i] = tensor;
         node->weight_name[i] = tensor ? name : NULL;

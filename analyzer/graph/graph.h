@@ -103,6 +103,9 @@ struct tt_graph_config_entry tt_graph_config_at(const struct tt_graph *graph, in
 /* Canonical weights that the family declares for layer (-1: the model's ends, and those of layer 0 count too): the tensor
  * that serves `name` there, NULL: none (optional, or not of this layer). */
 const struct tt_model_tensor *tt_graph_weight_tensor(struct tt_graph *graph, const char *name, int layer);
+/* -1 with the line when the tensor has another shape than the family declares; a bare graph binds it all the same. */
+int tt_graph_check_weight(const struct tt_graph *graph, const char *name, int layer, const struct tt_model_tensor *tensor,
+                          struct tt_error *error);
 /* False: a bare graph's tensor, which has a shape and nothing else. */
 bool tt_tensor_has_values(const struct tt_model_tensor *tensor);
 /* Whether some weight of the graph is this tensor of the file, a part of it, or put together from it. */
@@ -119,6 +122,10 @@ const char *tt_graph_intern(struct tt_graph *graph, const char *text);
 
 int tt_graph_nrewrites(const struct tt_graph *graph);
 const struct tt_rewrite *tt_graph_rewrite(const struct tt_graph *graph, int index);
+
+/* Of a weight [out, in] that is made of whole rows of a matrix of the file (its `base`): which ones, rows [out]. False: it is
+ * not such a part. */
+bool tt_tensor_base_rows(const struct tt_model_tensor *tensor, int64_t *rows);
 
 /* The weight as f64; NULL with *error when it has no decoder. Valid until tt_graph_release_weights or until many others
  * were asked for: those used latest are kept, up to a budget. */

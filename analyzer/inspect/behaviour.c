@@ -107,7 +107,7 @@ static void take_over(struct tt_attributes *attributes, const struct tt_node *in
     }
 }
 
-/* Weights of the node's own file; where A has a vector of the same role its numbers serve both, as they are compared apart. */
+/* Ops rely on the shapes of their weights. */
 static bool set_weights(struct tt_graph *graph, const struct tt_node *node, struct tt_op_call *call)
 {
     for (int role = 0; role < TT_OP_MAX_WEIGHTS; role++) {
@@ -117,7 +117,8 @@ static bool set_weights(struct tt_graph *graph, const struct tt_node *node, stru
             continue;
         for (int i = 0; i < tensor->rank; i++)
             count *= tensor->shape[i];
-        if (count > LARGEST || !tt_tensor_has_values(tensor))
+        if (count > LARGEST || !tt_tensor_has_values(tensor) ||
+            tt_graph_check_weight(graph, node->weight_name[role], node->layer, tensor, NULL))
             return false;
         call->weight[role] = tt_graph_weight(graph, tensor, NULL);
         if (!call->weight[role])

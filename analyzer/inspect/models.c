@@ -282,8 +282,27 @@ static int compare_weight(struct tt_models *m, const struct tt_placed *a, struct
     return 0;
 }
 
+/* Another family's weights, or those of another size: one line says more than a finding for each. */
+static int check_kinship(const struct tt_models *m, struct tt_error *error)
+{
+    const struct tt_placed_list *a = &m->sides.in_a, *b = &m->sides.in_b;
+    int common = 0;
+    for (int i = 0; i < a->count; i++) {
+        int at = tt_placed_find(b, a->items[i].name, a->items[i].layer);
+        common += at >= 0 && a->items[i].rows * a->items[i].columns == b->items[at].rows * b->items[at].columns;
+    }
+    if (2 * common >= a->count && 2 * common >= b->count)
+        return 0;
+    return tt_fail(error, TT_EINPUT,
+                   "%s (%s, %d weights) and %s (%s, %d weights) are no two files of one model: %d weights have the same place and size",
+                   tt_model_path(tt_graph_model(m->sides.a)), tt_graph_family(m->sides.a), a->count,
+                   tt_model_path(tt_graph_model(m->sides.b)), tt_graph_family(m->sides.b), b->count, common);
+}
+
 static int compare_weights(struct tt_models *m, struct tt_error *error)
 {
+    if (check_kinship(m, error))
+        return -1;
     for (int i = 0; i < m->sides.in_a.count; i++)
         if (compare_weight(m, &m->sides.in_a.items[i], error))
             return -1;
@@ -297,13 +316,68 @@ static int compare_weights(struct tt_models *m, struct tt_error *error)
 
 /* ---- both ---- */
 
+/* No form was found, or none but closeness. */
+static bool is_unknown(const struct tt_model_finding *f)
+{
+    return strcmp(f->confidence, "unsure") == 0 && f->tensors;
+}
+
+/* Tensors of a file that nothing computes with: tables that engines keep, or what the family's description lacks. */
+static void note_unread(struct tt_models *m, const struct tt_graph *graph, const char *file)
+{
+    const struct tt_model *model = tt_graph_model(graph);
+    const char *first = NULL;
+    int unread = 0;
+    for (size_t i = 0; i < tt_model_ntensors(model); i++) {
+        const struct tt_model_tensor *tensor = tt_model_tensor_at(model, i);
+        if (tt_graph_reads(graph, tensor))
+            continue;
+        first = first ? first : tensor->name;
+        unread++;
+    }
+    if (unread)
+        add_note(m, "%d of %zu tensors of %s are read by nothing, the first is %.100s", unread, tt_model_ntensors(model), file,
+                 first);
+}
+
 static int by_layer(const void *a, const void *b)
 {
     return *(const int *)a - *(const int *)b;
 }
 
+/* Weights without a known form in most places are another checkpoint: one finding. */
+static void join_unknown(struct tt_models *m)
+{
+    int unknown = 0, kept = 0, first = -1;
+    for (int i = 0; i < m->nfindings; i++)
+        unknown += is_unknown(&m->findings[i]) ? m->findings[i].tensors : 0;
+    if (2 * unknown < m->nrows)
+        return;
+    for (int i = 0; i < m->nfindings; i++) {
+        struct tt_model_finding *f = &m->findings[i];
+        if (is_unknown(f) && first >= 0) {
+            m->findings[first].tensors += f->tensors;
+            free(f->layers);
+            continue;
+        }
+        first = is_unknown(f) ? kept : first;
+        m->findings[kept++] = *f;
+    }
+    m->nfindings = kept;
+    struct tt_model_finding *f = &m->findings[first];
+    f->component[0] = 0;
+    f->nlayers = 0;
+    snprintf(f->expected, sizeof f->expected, "the weights of A");
+    snprintf(f->found, sizeof f->found, "other weights");
+    snprintf(f->evidence, sizeof f->evidence, "%d of %d weights are no known form of A's: another checkpoint, or trained further",
+             f->tensors, m->nrows);
+}
+
 static void finish(struct tt_models *m)
 {
+    join_unknown(m);
+    note_unread(m, m->sides.a, "A");
+    note_unread(m, m->sides.b, "B");
     for (int i = 0; i < m->nrows; i++)
         m->counts[m->rows[i].status]++;
     for (int i = 0; i < m->nfindings; i++) {

@@ -46,7 +46,7 @@ struct tt_models {
 };
 
 /* Keeps both graphs until tt_models_free; they stay the caller's. NULL with *error when numbers cannot be read, or when the
- * two have next to nothing in common. */
+ * two have so little in common that they cannot be one model. */
 struct tt_models *tt_models_compare(struct tt_graph *a, struct tt_graph *b, struct tt_error *error);
 void tt_models_free(struct tt_models *models);
 

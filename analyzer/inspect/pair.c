@@ -20,7 +20,7 @@ bool tt_pair_of(const struct tt_placed *a, const struct tt_placed *b, struct tt_
     *pair = (struct tt_pair){.a = a, .b = b, .columns = a->columns};
     pair->rows = a->rows < b->rows ? a->rows : b->rows;
     pair->swapped = tt_rounding_nominal(b->tensor->dtype) < tt_rounding_nominal(a->tensor->dtype);
-    return a->columns == b->columns && pair->rows > 0;
+    return a->columns == b->columns && pair->rows > 0 && pair->columns > 0;
 }
 
 const struct tt_placed *tt_pair_exact(const struct tt_pair *pair)

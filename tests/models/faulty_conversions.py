@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from files import convert, main, make, models, require, told
+from files import convert, main, make, models, require, tensortap, told
 
 HEADS, KV_HEADS, LAYERS = 6, 2, 3
 
@@ -187,5 +187,47 @@ def untied_head(folder):
     require(document["verdict"] == "match", told(document))
 
 
+def another_checkpoint(folder):
+    """One finding, not one for each weight."""
+    document = models(make(folder, "llama"), make(folder, "llama", seed=8))
+    require([f["cause"] for f in document["findings"]] == ["linear.wrong_weight"], told(document))
+    require("checkpoint" in document["findings"][0]["evidence"] and document["findings"][0]["tensors"] == 30, told(document))
+
+
+def unread_tensor(folder):
+    """What nothing computes with is a note."""
+    model = make(folder, "llama")
+    image = convert.convert(model)
+    image.add("blk.0.extra.weight", np.ones((3, 32)))
+    document = models(model, image.write(os.path.join(folder, "extra.gguf")))
+    require(document["verdict"] == "match", told(document))
+    require(len(document["notes"]) == 1 and "blk.0.extra.weight" in document["notes"][0], f"notes {document['notes']}")
+
+
+def refused(folder):
+    """Bad input is one line and exit 2."""
+    model = make(folder, "llama")
+    path = convert.convert(model).write(os.path.join(folder, "right.gguf"))
+    cut = os.path.join(folder, "cut.gguf")
+    with open(path, "rb") as whole, open(cut, "wb") as part:
+        part.write(whole.read()[:100000])
+    for a, b in ((model, cut), (cut, model), (model, "no/such/file"), (model, make(folder, "gpt2")),
+                 (model, make(folder, "llama", num_hidden_layers=1))):
+        status, document, done = tensortap("models", a, b)
+        require(status == 2 and document["error"] and done.stderr.count("\n") == 1, f"{a} {b}: {status} {done.stderr}")
+
+
+def misshapen(folder):
+    """Every vector and matrix of a layer in another shape: findings, and nothing is read out of bounds."""
+    model = make(folder, "qwen3")
+    for part in ("attn_norm", "attn_q", "attn_q_norm", "ffn_down", "attn_output"):
+        image = convert.convert(model)
+        change(f"blk.1.{part}.weight", lambda a: a[..., :-32] if a.shape[-1] > 32 else a[:16])(image)
+        document = models(model, image.write(os.path.join(folder, "misshapen.gguf")))
+        require([f["cause"] for f in document["findings"]] == ["file.metadata"] and
+                document["findings"][0]["layer"] == 1, f"{part}: {told(document)}")
+
+
 if __name__ == "__main__":
-    main([*CASES.items(), ("untied_head", untied_head)])
+    main([*CASES.items(), ("untied_head", untied_head), ("another_checkpoint", another_checkpoint),
+          ("unread_tensor", unread_tensor), ("refused", refused), ("misshapen", misshapen)])
