@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The key is a digest of all that the reference's numbers depend on: the graph as it was bound (wiring, attributes), each
- * file of the model by place, size and time of change, each tensor by name, shape, type and the bytes at its ends, the
- * tokens, the version of this program. A run that dies leaves no half reference: it is made beside its place and renamed.
+ * file of the model by place, size and time of change, each tensor by name, shape, type and the bytes at its ends,
+ * adapters, the tokens, the version of this program. A run that dies leaves no half reference: it is made beside its
+ * place and renamed.
  */
 #include "commands/reference_cache.h"
 
@@ -88,14 +89,29 @@ static void add_graph(XXH3_state_t *state, const struct tt_graph *graph)
     }
 }
 
+/* Adapters change weights whose bytes in the file stay. */
+static void add_adapters(XXH3_state_t *state, const struct tt_context *context)
+{
+    for (size_t i = 0; i < tt_option_count(context->options, "lora"); i++) {
+        const char *text = tt_option_text_at(context->options, "lora", i);
+        char *path = text ? tt_format("%.*s", (int)strcspn(text, "="), text) : NULL;
+        if (!path)
+            continue;
+        add_text(state, text);
+        add_file(state, path);
+        free(path);
+    }
+}
+
 /* 32 hexadecimal digits, the caller's. */
-static char *key_of(const struct tt_graph *graph, const int32_t *tokens, int64_t count)
+static char *key_of(const struct tt_context *context, const struct tt_graph *graph, const int32_t *tokens, int64_t count)
 {
     XXH3_state_t *state = XXH3_createState();
     XXH3_128bits_reset(state);
     add_text(state, TENSORTAP_VERSION);
     add_graph(state, graph);
     add_tensors(state, tt_graph_model(graph));
+    add_adapters(state, context);
     add_bytes(state, tokens, (size_t)count * sizeof *tokens);
     XXH128_hash_t digest = XXH3_128bits_digest(state);
     XXH3_freeState(state);
@@ -159,7 +175,7 @@ char *tt_reference_cached(struct tt_context *context, struct tt_graph *graph, co
     char *parent = folder(error), *path = NULL;
     if (!parent)
         return NULL;
-    char *key = key_of(graph, tokens, count);
+    char *key = key_of(context, graph, tokens, count);
     path = tt_format("%s/%s", parent, key);
     bool there = access(path, R_OK) == 0;
     if (!there && make(graph, tokens, count, path, error)) {
