@@ -101,7 +101,7 @@ static const struct tt_option options[] = {
 const struct tt_command tt_command_run = {
     .name = "run",
     .summary = "run a program under the tap; exits with the program's status",
-    .usage = "[options] -- COMMAND [arguments]\n--verify [--model M | --against REF] [--prompt TEXT] -- COMMAND",
+    .usage = "[options] -- COMMAND [arguments]\n--verify [--model M | --against REF] [options] -- COMMAND",
     .description = "Captures go to DIR/tensortap.<program>.<pid>, one for each process that makes a tapped "
                    "call. COMMAND's "
                    "input, output and exit status stay its own; remarks go to standard error (-q: none).\n"
