@@ -14,7 +14,7 @@ static float scale_at(const uint8_t *at)
     return tt_f16_to_f32(tt_load_u16(at));
 }
 
-static void decode_q4_0(const uint8_t *block, float *out)
+static void decode_q4_0(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block);
     const uint8_t *codes = block + 2; /* [16] */
@@ -25,7 +25,7 @@ static void decode_q4_0(const uint8_t *block, float *out)
     }
 }
 
-static void decode_q4_1(const uint8_t *block, float *out)
+static void decode_q4_1(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block), m = scale_at(block + 2);
     const uint8_t *codes = block + 4; /* [16] */
@@ -45,7 +45,7 @@ static inline void five_bits(const uint8_t *nibbles, uint32_t high, int32_t code
     }
 }
 
-static void decode_q5_0(const uint8_t *block, float *out)
+static void decode_q5_0(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block);
     int32_t codes[32];
@@ -55,7 +55,7 @@ static void decode_q5_0(const uint8_t *block, float *out)
         out[i] = (float)(codes[i] - 16) * d;
 }
 
-static void decode_q5_1(const uint8_t *block, float *out)
+static void decode_q5_1(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block), m = scale_at(block + 2);
     int32_t codes[32];
@@ -65,7 +65,7 @@ static void decode_q5_1(const uint8_t *block, float *out)
         out[i] = (float)codes[i] * d + m;
 }
 
-static void decode_q8_0(const uint8_t *block, float *out)
+static void decode_q8_0(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block);
 
@@ -74,7 +74,7 @@ static void decode_q8_0(const uint8_t *block, float *out)
 }
 
 /* As Q8_0, with the sum of the codes behind d, which only products need. */
-static void decode_q8_1(const uint8_t *block, float *out)
+static void decode_q8_1(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block);
 

@@ -9,7 +9,8 @@
 
 #include "tensortap/dtype.h"
 
-typedef void tt_block_decoder(const uint8_t *block, float *out); /* out: [elements per block] */
+/* out: [elements per block]. Definitions say `restrict` where loops vectorise for it (bytes may alias anything). */
+typedef void tt_block_decoder(const uint8_t *block, float *out);
 
 /* decode_k_blocks.c */
 tt_block_decoder tt_decode_q2_k, tt_decode_q3_k, tt_decode_q4_k, tt_decode_q5_k, tt_decode_q6_k, tt_decode_q8_k;

@@ -77,7 +77,7 @@ void tt_decode_nvfp4(const uint8_t *block, float *out)
 
 /* `digits` base-3 digits of each of `count` bytes, which hold them as a fraction of 256: multiplied by a power of
  * three, its first digit is the part above 1. Digit n of all bytes comes before digit n + 1. */
-static inline void decode_ternary(float d, const uint8_t *codes, int count, int digits, float *out)
+static inline void decode_ternary(float d, const uint8_t *codes, int count, int digits, float *restrict out)
 {
     unsigned power = 1;
 
@@ -87,7 +87,7 @@ static inline void decode_ternary(float d, const uint8_t *codes, int count, int 
 }
 
 /* 0: bytes of five digits [32], then [16]; 48: of four digits [4]; 52: d */
-void tt_decode_tq1_0(const uint8_t *block, float *out)
+void tt_decode_tq1_0(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block + 52);
 
@@ -97,7 +97,7 @@ void tt_decode_tq1_0(const uint8_t *block, float *out)
 }
 
 /* 0: codes, two bits each, per 128 elements the lowest pairs of 32 bytes first [64]; 64: d */
-void tt_decode_tq2_0(const uint8_t *block, float *out)
+void tt_decode_tq2_0(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block + 64);
 

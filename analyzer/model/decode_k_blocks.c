@@ -16,7 +16,7 @@ static float scale_at(const uint8_t *at)
 
 /* 0: scales [16], low nibble scale, high nibble minimum; 16: codes, two bits each [64]; 80: d; 82: minimum's
  * d */
-void tt_decode_q2_k(const uint8_t *block, float *out)
+void tt_decode_q2_k(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block + 80), minimum = scale_at(block + 82);
 
@@ -39,7 +39,7 @@ static int q3_k_scale(const uint8_t *scales, int group)
 
 /* 0: third bit of each code [32], clear means minus four; 32: codes, two bits each [64]; 96: scales [12];
  * 108: d */
-void tt_decode_q3_k(const uint8_t *block, float *out)
+void tt_decode_q3_k(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block + 108);
 
@@ -67,7 +67,7 @@ static void six_bit_pair(const uint8_t *packed, int group, int *scale, int *mini
 
 /* 0: d; 2: minimum's d; 4: scales and minima [12]; 16: codes, per 64 elements 32 low nibbles, then their high
  * ones */
-void tt_decode_q4_k(const uint8_t *block, float *out)
+void tt_decode_q4_k(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block), minimum = scale_at(block + 2);
 
@@ -82,7 +82,7 @@ void tt_decode_q4_k(const uint8_t *block, float *out)
 }
 
 /* As Q4_K, with 16: fifth bit of each code, bit `group` of byte i [32]; 48: codes */
-void tt_decode_q5_k(const uint8_t *block, float *out)
+void tt_decode_q5_k(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block), minimum = scale_at(block + 2);
     const uint8_t *fifth = block + 16;
@@ -99,7 +99,7 @@ void tt_decode_q5_k(const uint8_t *block, float *out)
 
 /* 16 elements of one scale. */
 static inline void decode_q6_k_group(float step, const uint8_t *low, int low_shift, const uint8_t *high,
-                                     int high_shift, float *out)
+                                     int high_shift, float *restrict out)
 {
     for (int i = 0; i < 16; i++) {
         int code = (low[i] >> low_shift & 15) | (high[i] >> high_shift & 3) << 4;
@@ -108,7 +108,7 @@ static inline void decode_q6_k_group(float step, const uint8_t *low, int low_shi
 }
 
 /* 0: low nibbles [128]; 128: upper two bits [64]; 192: signed scales [16]; 208: d */
-void tt_decode_q6_k(const uint8_t *block, float *out)
+void tt_decode_q6_k(const uint8_t *block, float *restrict out)
 {
     float d = scale_at(block + 208);
 
@@ -121,7 +121,7 @@ void tt_decode_q6_k(const uint8_t *block, float *out)
 }
 
 /* 0: d as f32; 4: codes [256]; 260: sums of groups, which only products need */
-void tt_decode_q8_k(const uint8_t *block, float *out)
+void tt_decode_q8_k(const uint8_t *block, float *restrict out)
 {
     float d = tt_float_of_bits(tt_load_u32(block));
 

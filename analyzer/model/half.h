@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Narrow floats to f32 and back. Widening is exact; narrowing rounds to nearest, ties to even, overflows
- * to infinity and keeps NaN a NaN, as hardware conversions do. Branch-free widening, so loops vectorise.
+ * to infinity and keeps NaN a NaN, as hardware conversions do. Widening chooses by masks, for a
+ * compiler makes branches of other choices between floats, and compares signed numbers, as SSE2 does: loops over it
+ * vectorise.
  */
 #ifndef TT_MODEL_HALF_H
 #define TT_MODEL_HALF_H
@@ -23,15 +25,22 @@ static inline uint32_t tt_bits_of_float(float value)
     return bits;
 }
 
+/* `yes` where the condition holds, else `no`. */
+static inline uint32_t tt_choose_bits(int condition, uint32_t yes, uint32_t no)
+{
+    uint32_t mask = -(uint32_t)condition;
+    return (yes & mask) | (no & ~mask);
+}
+
 static inline float tt_f16_to_f32(uint16_t half)
 {
     const uint32_t rebias = 112u << 23; /* 127 - 15 */
     uint32_t magnitude = half & 0x7fffu;
-    uint32_t special = magnitude >= 0x7c00u ? rebias : 0; /* infinity and NaN: exponent 31 becomes 255 */
+    uint32_t special = tt_choose_bits((int32_t)magnitude >= 0x7c00, rebias, 0); /* infinity and NaN: exponent 31 becomes 255 */
     uint32_t normal = (magnitude << 13) + rebias + special;
     uint32_t subnormal = tt_bits_of_float((float)(int32_t)magnitude * 0x1p-24f);
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-    return tt_float_of_bits(sign | (magnitude < 0x400u ? subnormal : normal));
+    return tt_float_of_bits(sign | tt_choose_bits((int32_t)magnitude < 0x400, subnormal, normal));
 }
 
 static inline float tt_bf16_to_f32(uint16_t half)
@@ -45,7 +54,8 @@ static inline float tt_f8_e4m3_to_f32(uint8_t byte)
     uint32_t magnitude = byte & 0x7fu;
     uint32_t normal = (magnitude << 20) + (120u << 23); /* 127 - 7 */
     uint32_t subnormal = tt_bits_of_float((float)(int32_t)magnitude * 0x1p-9f);
-    uint32_t bits = magnitude == 0x7fu ? 0x7fc00000u : magnitude < 8u ? subnormal : normal;
+    uint32_t finite = tt_choose_bits((int32_t)magnitude < 8, subnormal, normal);
+    uint32_t bits = tt_choose_bits(magnitude == 0x7fu, 0x7fc00000u, finite);
     return tt_float_of_bits(bits | (uint32_t)(byte & 0x80u) << 24);
 }
 
