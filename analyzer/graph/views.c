@@ -187,6 +187,33 @@ void tt_strided_tensor(const struct tt_strided *view, int rank, const int64_t *s
     out->nbytes = 0;
 }
 
+static bool strided_rows(const struct tt_strided *view, int64_t count, int64_t width, int64_t *rows)
+{
+    for (int64_t r = 0; r < count; r++) {
+        uint64_t run;
+        int64_t at = element(view, (uint64_t)(r * width), &run);
+        if (run < (uint64_t)width || at % width)
+            return false;
+        rows[r] = at / width;
+    }
+    return true;
+}
+
+bool tt_tensor_base_rows(const struct tt_model_tensor *tensor, int64_t *rows)
+{
+    const struct tt_model_tensor *base = tensor->base;
+    int64_t width = tensor->shape[1];
+    if (!base || tensor->rank != 2 || base->rank != 2 || base->shape[1] != width)
+        return false;
+    if (tensor->form)
+        return tensor->form->read == read_strided &&
+               strided_rows(&((const struct strided_form *)tensor->form)->view, tensor->shape[0], width, rows);
+    uint64_t each = base->nbytes / (uint64_t)base->shape[0], skipped = tensor->offset - base->offset;
+    for (int64_t r = 0; each && r < tensor->shape[0]; r++)
+        rows[r] = (int64_t)(skipped / each) + r;
+    return each && skipped % each == 0;
+}
+
 /* ---- stacks ---- */
 
 struct stacked_form {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The rows of a fused weight are compared with the file's, block by block, on a sample. What one operand turned out to be
- * is kept by its digest, since every pass uses it again.
+ * Where the file itself holds the weights of several layers in one tensor, the architecture says which rows are whose.
+ * Otherwise the rows of a fused weight are compared with the file's, block by block, on a sample; what one operand turned out
+ * to be is kept by its digest, since every pass uses it again.
  */
 #include "naming/fused.h"
 
@@ -138,6 +139,48 @@ static void window(struct tt_side *side, int64_t row, int64_t column, int64_t ro
     side->columns = columns;
 }
 
+static int64_t *keep_index(struct tt_products *products, int64_t *index)
+{
+    products->indices = tt_grow(products->indices, products->nindices + 1, sizeof *products->indices);
+    return products->indices[products->nindices++] = index;
+}
+
+static void pick(struct tt_side *side, int64_t rows, int64_t columns, const int64_t *row_index, const int64_t *column_index)
+{
+    window(side, 0, 0, rows, columns);
+    side->row_index = row_index;
+    side->column_index = column_index;
+}
+
+/* The layers whose weights are rows of the tensor that this product read; returns their number. */
+static int add_rows_of_tensor(const struct tt_graph *graph, struct tt_products *products, const struct tt_product *whole,
+                              struct tt_product *out)
+{
+    int n = 0;
+    for (int i = 0; i < tt_graph_nnodes(graph) && n < MOST_PARTS; i++) {
+        const struct tt_node *node = tt_graph_node(graph, i);
+        const struct tt_model_tensor *t = node->op && strcmp(node->op->name, "linear") == 0 ? node->weight[0] : NULL;
+        if (!t || t->base != whole->tensor || t->rank != 2 || t->shape[1] != whole->in || whole->tensor->shape[0] != whole->out)
+            continue;
+        int64_t *index = tt_alloc_array((size_t)t->shape[0] + 1, sizeof *index);
+        if (!tt_tensor_base_rows(t, index)) {
+            free(index);
+            continue;
+        }
+        keep_index(products, index);
+        out[n] = *whole;
+        out[n].out = t->shape[0];
+        out[n].ncandidates = 1;
+        out[n].candidates[0] = i;
+        out[n].transform = "part of a fused product";
+        pick(&out[n].w, whole->out, whole->in, index, NULL);
+        pick(&out[n].y, whole->rows, whole->out, NULL, index);
+        pick(&out[n].before, whole->rows, whole->out, NULL, index);
+        n++;
+    }
+    return n;
+}
+
 static void add_parts(const struct splitter *s, const struct parts *parts, const struct tt_product *whole,
                       struct tt_product *out)
 {
@@ -163,6 +206,10 @@ void tt_products_split(const struct tt_capture *capture, const struct tt_graph *
     size_t count = 0;
     for (size_t i = 0; i < products->count; i++) {
         struct tt_product *p = &products->items[i];
+        int known = !p->ncandidates && p->tensor ? add_rows_of_tensor(graph, products, p, all + count) : 0;
+        count += (size_t)known;
+        if (known)
+            continue;
         const struct parts *parts = p->ncandidates || p->y.operand->rank > 2 ? NULL : find(&s, p);
         if (!parts) {
             all[count++] = *p;
@@ -175,5 +222,6 @@ void tt_products_split(const struct tt_capture *capture, const struct tt_graph *
     }
     free(products->items);
     free(s.known);
-    *products = (struct tt_products){count, all};
+    products->count = count;
+    products->items = all;
 }

@@ -117,17 +117,26 @@ static void observe_linear(struct tt_namer *b, struct tt_trace_pass *pass, const
         observe_rows(b, pass, result, -1, -1, &(struct source){p, &p->y, p->rows, p->out, first}, at, count, p->evidence);
 }
 
-/* Scores as the product left them; with alpha ≠ 1 the scale is in them already. */
-static int scores_node(const struct tt_namer *b, const struct tt_attention *a, const struct tt_product *p)
+static int only_reader(const struct tt_namer *b, int source)
 {
-    if (p->alpha == 1)
-        return a->qk;
-    for (int i = a->qk + 1; i < tt_graph_nnodes(b->graph); i++) {
+    for (int i = source + 1; i < tt_graph_nnodes(b->graph); i++) {
         const struct tt_node *n = tt_graph_node(b->graph, i);
-        if (n->nin == 1 && n->in[0] == a->qk)
+        if (n->nin == 1 && n->in[0] == source)
             return i;
     }
     return -1;
+}
+
+/* Scores as the call left them: with alpha ≠ 1 the scale is in them already, with beta ≠ 0 a bias of positions that lay
+ * in C; -1: something else did. */
+static int scores_node(const struct tt_namer *b, const struct tt_attention *a, const struct tt_product *p)
+{
+    int node = p->alpha == 1 ? a->qk : only_reader(b, a->qk);
+    if (node < 0 || p->beta == 0)
+        return node;
+    node = only_reader(b, node);
+    const struct tt_node *n = node < 0 ? NULL : tt_graph_node(b->graph, node);
+    return n && n->op && strcmp(n->op->name, "alibi") == 0 ? node : -1;
 }
 
 static void observe_attention(struct tt_namer *b, struct tt_trace_pass *pass, const struct tt_attention *a,

@@ -84,6 +84,9 @@ static void swap_sides(struct tt_side *a, struct tt_side *b)
 static void turn_side(struct tt_side *side)
 {
     int64_t first = side->first_row, all = side->rows;
+    const int64_t *index = side->row_index;
+    side->row_index = side->column_index;
+    side->column_index = index;
     side->transposed = !side->transposed;
     side->first_row = side->first_column;
     side->first_column = first;
@@ -114,9 +117,18 @@ static void nodes_of_tensor(const struct tt_graph *graph, const struct tt_model_
 {
     for (int i = 0; i < tt_graph_nnodes(graph); i++) {
         const struct tt_node *node = tt_graph_node(graph, i);
-        if (node->op && strcmp(node->op->name, "linear") == 0 && node->weight[0] == tensor)
+        if (!node->op || strcmp(node->op->name, "linear") != 0 || !node->weight[0])
+            continue;
+        if (node->weight[0] == tensor)
             add_candidate(p, i);
+        else if (node->weight[0]->base == tensor)
+            p->tensor = tensor;
     }
+}
+
+static bool is_known(const struct tt_product *p)
+{
+    return p->ncandidates > 0 || p->tensor;
 }
 
 static bool by_file(const struct tt_graph *graph, struct tt_identity *identity, const struct tt_operand *operand,
@@ -128,7 +140,7 @@ static bool by_file(const struct tt_graph *graph, struct tt_identity *identity, 
         return false;
     nodes_of_tensor(graph, match.tensor, p);
     p->evidence = TT_BY_FILE;
-    return p->ncandidates > 0;
+    return is_known(p);
 }
 
 /* A weight kept in a narrower type than the file's was rounded on the way in. */
@@ -154,7 +166,7 @@ static bool by_hash(const struct tt_graph *graph, struct tt_identity *identity, 
         p->weight_unit = rounding_of(operand->dtype, matches[0].tensor->dtype);
     if (n && matches[0].transform != TT_IDENTITY_NONE)
         p->transform = tt_identity_transform_name(matches[0].transform);
-    return p->ncandidates > 0;
+    return is_known(p);
 }
 
 struct identifier {
@@ -213,6 +225,9 @@ struct tt_products tt_products_of(const struct tt_capture *capture, const struct
 void tt_products_free(struct tt_products *products)
 {
     free(products->items);
+    for (size_t i = 0; i < products->nindices; i++)
+        free(products->indices[i]);
+    free(products->indices);
     *products = (struct tt_products){0};
 }
 
@@ -231,8 +246,9 @@ double *tt_side_read(const struct tt_capture *capture, const struct tt_side *sid
     const double *from = all + (uint64_t)side->slice * whole;
     double *out = tt_alloc_array((size_t)(rows * columns) + 1, sizeof *out);
     for (int64_t r = 0; r < rows; r++) {
+        int64_t row = side->row_index ? side->row_index[r] : side->first_row + r;
         for (int64_t c = 0; c < columns; c++) {
-            int64_t row = side->first_row + r, column = side->first_column + c;
+            int64_t column = side->column_index ? side->column_index[c] : side->first_column + c;
             out[r * columns + c] = side->transposed ? from[column * all_rows + row] : from[row * all_columns + column];
         }
     }

@@ -18,6 +18,8 @@ struct tt_side { /* a matrix inside an operand */
     bool transposed; /* the operand's last two axes are the other way round */
     int64_t slice;   /* of a rank-3 operand */
     int64_t first_row, first_column, rows, columns; /* it is a window of a matrix of rows x columns; rows 0: all of it */
+    const int64_t *row_index, *column_index; /* where the window's rows and columns are, when not one after the other from the
+                                                first; NULL: they are. Owned by the products */
 };
 
 #define TT_MAX_CANDIDATES 4
@@ -29,6 +31,7 @@ struct tt_product {
     double alpha, beta;
     int ncandidates;                /* weight nodes that w's content or place says */
     int candidates[TT_MAX_CANDIDATES];
+    const struct tt_model_tensor *tensor; /* of the file, that w is, when layers have parts of it; NULL: not known */
     enum tt_evidence evidence;
     const char *transform;
     double weight_unit;             /* round-off to which the file's weight was rounded for the engine, 0: not */
@@ -40,6 +43,8 @@ struct tt_product {
 struct tt_products {
     size_t count;
     struct tt_product *items; /* in the order in which they began */
+    int64_t **indices;        /* [nindices] of sides */
+    size_t nindices;
 };
 
 /* All products of the capture, with their weights' candidates where those can be identified. */
