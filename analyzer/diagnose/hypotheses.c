@@ -158,6 +158,17 @@ static void add_variants(const struct tt_diagnosis *d, int node, struct tt_hypot
 
 /* ---- wiring ---- */
 
+/* Assignments of a rewrite, over the node's own attributes; NULL: none. */
+static bool assign(const struct tt_diagnosis *d, int node, const char *assignments, struct tt_override *override)
+{
+    struct tt_override before;
+    full_attributes(d->graph, tt_graph_node(d->graph, node), &before);
+    struct tt_graph_scope names = {.graph = d->graph, .attributes = &before.set};
+    struct tt_scope scope = tt_graph_scope(&names);
+    return !assignments ||
+           tt_assignments(assignments, &scope, set_default, &(struct defaults){d->graph, override}, NULL) == 0;
+}
+
 static bool add_rewrite_set(const struct tt_diagnosis *d, const struct tt_rewrite_set *set, int layer,
                             struct tt_overrides *overrides)
 {
@@ -171,7 +182,7 @@ static bool add_rewrite_set(const struct tt_diagnosis *d, const struct tt_rewrit
     for (int i = 0; i < set->nin; i++)
         if ((override->in[i] = tt_graph_resolve(d->graph, set->in[i], layer)) < 0)
             return false;
-    return true;
+    return assign(d, node, set->attributes, override);
 }
 
 static void add_rewrites(const struct tt_diagnosis *d, int node, struct tt_hypotheses *out)

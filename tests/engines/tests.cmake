@@ -68,3 +68,11 @@ add_test(NAME engines.published_families
          COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/published_families.py)
 set_tests_properties(engines.published_families PROPERTIES LABELS medium SKIP_RETURN_CODE 77
     ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+
+# Routers, shared experts and limits that go wrong, and right ones.
+foreach(family mixtral qwen2_moe gpt_oss deepseek_v3)
+    add_test(NAME engines.expert_faults.${family}
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/expert_faults.py ${family})
+    set_tests_properties(engines.expert_faults.${family} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+endforeach()
