@@ -14,6 +14,8 @@ target_compile_definitions(fuzz-analyzer PUBLIC _GNU_SOURCE XXH_INLINE_ALL
     TENSORTAP_SOURCE_DATADIR="${PROJECT_SOURCE_DIR}/analyzer")
 target_compile_options(fuzz-analyzer PRIVATE -fsanitize-coverage=trace-pc -UNDEBUG PUBLIC ${FUZZ_SANITIZERS})
 target_link_options(fuzz-analyzer PUBLIC ${FUZZ_SANITIZERS})
+set_source_files_properties(${PROJECT_SOURCE_DIR}/analyzer/model/file.c PROPERTIES
+    COMPILE_DEFINITIONS "mmap=fuzz_mmap;munmap=fuzz_munmap") # mapped.c; of this folder's targets only
 # Whatever libraries the analyzer itself needs.
 get_target_property(FUZZ_LIBRARIES tensortap-analyzer LINK_LIBRARIES)
 list(REMOVE_ITEM FUZZ_LIBRARIES tensortap-record)
