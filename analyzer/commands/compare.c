@@ -8,6 +8,16 @@
 #include "commands/inject.h"
 #include "diagnose/walk.h"
 
+/* A run that is right and a reference that says otherwise: is the reference right? */
+static void judge_reference(struct tt_context *context, struct tt_analysis *analysis, struct tt_verdict *verdict,
+                            struct tt_trace *reference, const char *path)
+{
+    int apart = verdict->apart;
+    if (!tt_compare_judge_reference(analysis->graph, verdict, reference))
+        tt_note(context, "%d values are farther from the reference than rounding explains, though each is right on its own "
+                         "operands, in the run and in %s", apart, path);
+}
+
 static int run_compare(struct tt_context *context)
 {
     struct tt_analysis analysis = {0};
@@ -23,9 +33,11 @@ static int run_compare(struct tt_context *context)
         struct tt_verify_options options = {.stop_at_first = context->stop_at_first,
                                             .capture = analysis.naming ? analysis.capture : NULL};
         struct tt_verdict *verdict = tt_verify(analysis.graph, analysis.trace, &options);
-        status = tt_compare(analysis.graph, verdict, analysis.trace, reference.trace, &context->error)
-                     ? tt_analysis_report(context, &analysis, verdict, path)
-                     : -1;
+        status = tt_compare(analysis.graph, verdict, analysis.trace, reference.trace, &context->error) ? 0 : -1;
+        if (!status && verdict->apart)
+            judge_reference(context, &analysis, verdict, reference.trace, path);
+        if (!status)
+            status = tt_analysis_report(context, &analysis, verdict, path);
         tt_verdict_free(verdict);
     }
     tt_counterpart_close(&reference);

@@ -271,6 +271,8 @@ int tt_compare(struct tt_graph *graph, struct tt_verdict *v, struct tt_trace *tr
         bool away = row->ref_floor > 0 && row->ref_nmse > TT_ENVELOPE * row->ref_floor;
         if (away && reached[row->node] && tt_judgement_right(&row->judged))
             row->judged.status = TT_PROPAGATED;
+        else if (away && tt_judgement_right(&row->judged))
+            v->apart++;
     }
     free(envelope.nmse);
     free(reached);

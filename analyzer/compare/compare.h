@@ -18,6 +18,10 @@ int tt_compare(struct tt_graph *graph, struct tt_verdict *verdict, struct tt_tra
                struct tt_trace *reference,
                struct tt_error *error);
 
+/* The reference put to the same test as the run: what it computed wrongly from its own values joins the verdict's faults,
+ * with side "reference". For verdicts with `apart`; returns the number of faults found. */
+int tt_compare_judge_reference(struct tt_graph *graph, struct tt_verdict *verdict, struct tt_trace *reference);
+
 /* Arrays of named tensors (hooks of another framework, saved tensors) as a trace: names are components
  * ("p0/L3.attn.q_proj") or module paths ("p0/model.layers.3.self_attn.q_proj"). NULL with *error. */
 struct tt_trace *tt_trace_of_arrays(const struct tt_arrays *arrays, const struct tt_graph *graph,

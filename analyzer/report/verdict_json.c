@@ -42,6 +42,17 @@ static void add_pass(cJSON *object, int pass)
         cJSON_AddNumberToObject(object, "pass", pass);
 }
 
+/* Stack and iteration where the graph has them; the component without the stack's prefix. `node` NULL: a call's result. */
+static void add_component(cJSON *object, const struct tt_node *node, const char *component)
+{
+    size_t prefix = node && *node->stack ? strlen(node->stack) + 1 : 0;
+    if (prefix)
+        cJSON_AddStringToObject(object, "stack", node->stack);
+    if (node && node->iteration >= 0)
+        cJSON_AddNumberToObject(object, "iteration", node->iteration);
+    add_text_or_null(object, "component", node ? component + prefix : NULL);
+}
+
 static const char *axis_name(const struct tt_node *node, int axis)
 {
     if (node->axes[axis] == TT_AXIS_TOKEN)
@@ -98,7 +109,7 @@ static cJSON *fault_json(const struct tt_fault *fault, const struct tt_graph *gr
     if (fault->sequence)
         cJSON_AddNumberToObject(json, "sequence", fault->sequence);
     add_layer(json, fault->layer);
-    add_text_or_null(json, "component", fault->node < 0 ? NULL : fault->component);
+    add_component(json, fault->node < 0 ? NULL : tt_graph_node(graph, fault->node), fault->component);
     if (fault->call)
         tt_json_add_u64(json, "call", fault->call);
     if (fault->routine)
@@ -139,7 +150,7 @@ static cJSON *row_json(const struct tt_row *row, const struct tt_graph *graph)
     if (row->sequence)
         cJSON_AddNumberToObject(json, "sequence", row->sequence);
     add_layer(json, row->layer);
-    add_text_or_null(json, "component", row->op ? NULL : row->component);
+    add_component(json, row->op ? NULL : tt_graph_node(graph, row->node), row->component);
     if (row->op) {
         tt_json_add_u64(json, "call", row->call);
         cJSON_AddStringToObject(json, "op", row->op);

@@ -174,17 +174,16 @@ static void print_numbers(const struct tt_fault *f, const struct tt_term *term)
             tt_real(j->floor).text, j->cosine, tt_real(j->max_abs).text, tt_shape(j->at, f->rank).text);
 }
 
-static void print_fault(const struct tt_fault *f, int number, const struct tt_term *term)
+static void print_fault(const struct tt_fault *f, int number, const struct tt_graph *graph, const struct tt_term *term)
 {
     char where[128];
     if (f->node < 0)
         snprintf(where, sizeof where, "%.100s", f->where);
-    else if (f->layer < 0)
-        snprintf(where, sizeof where, "p%d/%s", f->pass, f->component);
     else
-        snprintf(where, sizeof where, "p%d/L%d.%s", f->pass, f->layer, f->component);
-    fprintf(term->out, "\n%s%d. %s  %s%s  (%s, %s)\n", tt_style_begin(term, TT_RED), number, where, f->cause,
-            tt_style_end(term, TT_RED), tt_confidence_name(f->confidence), f->fault_class);
+        snprintf(where, sizeof where, "p%d/%s", f->pass, tt_node_address(tt_graph_node(graph, f->node)).text);
+    fprintf(term->out, "\n%s%d. %s  %s%s  (%s, %s%s)\n", tt_style_begin(term, TT_RED), number, where, f->cause,
+            tt_style_end(term, TT_RED), tt_confidence_name(f->confidence), f->fault_class,
+            strcmp(f->side, "reference") == 0 ? ", in the reference" : "");
     if (f->expected[0])
         tt_fact(term, "expected", "%s", f->expected);
     if (f->found[0])
@@ -292,6 +291,6 @@ void tt_verdict_print(const struct tt_verdict *v, const struct tt_graph *graph, 
     if (v->calls.seen && !view->all_rows)
         tt_print_calls(v, term);
     for (int i = 0; i < v->nfaults; i++)
-        print_fault(&v->faults[i], i + 1, term);
+        print_fault(&v->faults[i], i + 1, graph, term);
     print_gaps(v, graph, view, term);
 }

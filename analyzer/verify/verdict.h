@@ -87,6 +87,7 @@ struct tt_verdict {
     struct tt_call_coverage {
         int seen, measured;   /* calls without a component that could be recomputed, and that were */
     } calls;
+    int apart;                /* rows right by themselves, with no fault before them, and yet away from the reference */
     const char *overall;      /* "match" "mismatch" "partial" "unmeasured" */
     int causes_visible, causes_total;
     struct tt_unobservable {
