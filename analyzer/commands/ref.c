@@ -10,6 +10,7 @@
 #include "commands/analysis.h"
 #include "commands/inject.h"
 #include "commands/ref_inputs.h"
+#include "commands/ref_prompt.h"
 #include "verify/reference.h"
 
 static int check_vocabulary(struct tt_context *context, const struct tt_analysis *a, const int32_t *tokens, int64_t count)
@@ -38,18 +39,28 @@ static void add_pass(struct tt_trace *trace, const int32_t *tokens, int64_t coun
     free(positions);
 }
 
-static int from_tokens(struct tt_context *context, struct tt_analysis *a, const char *text, struct tt_trace *trace)
+static int from_tokens(struct tt_context *context, struct tt_analysis *a, const struct tt_ref_prompt *prompt, struct tt_trace *trace)
 {
-    int32_t *tokens;
-    int64_t count, chunk = tt_option_integer(context->options, "chunk", 0);
-    if (tt_parse_tokens(text, &tokens, &count, &context->error) || check_vocabulary(context, a, tokens, count)) {
-        free(tokens);
+    int64_t count = prompt->count, chunk = tt_option_integer(context->options, "chunk", 0);
+    if (check_vocabulary(context, a, prompt->tokens, count))
         return -1;
-    }
     for (int64_t at = 0; at < count; at += chunk > 0 ? chunk : count)
-        add_pass(trace, tokens + at, chunk > 0 && count - at > chunk ? chunk : chunk > 0 ? count - at : count);
-    free(tokens);
+        add_pass(trace, prompt->tokens + at, chunk > 0 && count - at > chunk ? chunk : chunk > 0 ? count - at : count);
     return 0;
+}
+
+/* The prompt of the reference as its manifest keeps it, the caller's; NULL: a capture told it. */
+static char *prompt_json(const struct tt_ref_prompt *prompt)
+{
+    cJSON *object = cJSON_CreateObject(), *ids;
+    if (prompt->text)
+        cJSON_AddStringToObject(object, "text", prompt->text);
+    ids = cJSON_AddArrayToObject(object, "tokens");
+    for (int64_t i = 0; i < prompt->count; i++)
+        cJSON_AddItemToArray(ids, cJSON_CreateNumber(prompt->tokens[i]));
+    char *text = prompt->count ? cJSON_PrintUnformatted(object) : NULL;
+    cJSON_Delete(object);
+    return text;
 }
 
 static int precision_of(struct tt_context *context, enum tt_precision *precision)
@@ -93,14 +104,14 @@ static int run_ref(struct tt_context *context)
     const struct tt_trace *inputs = NULL;
     struct tt_ref_injections *injections = NULL;
     struct tt_ref_inputs *features = NULL;
-    const char *tokens = tt_option_text(context->options, "tokens"), *capture = tt_option_text(context->options, "like");
+    struct tt_ref_prompt prompt = {0};
+    const char *capture = tt_option_text(context->options, "like");
     struct tt_reference_options how = {.directory = context->output,
                                        .decode = capture ? 0 : tt_option_integer(context->options, "decode", 0)};
     int failed = check_output(context) || precision_of(context, &how.precision) ? -1 : 0;
-    if (!failed && tt_option_text(context->options, "prompt"))
-        failed = tt_fail(&context->error, TT_EINPUT, "--prompt: this version has no tokeniser yet; give ids with --tokens");
-    else if (!failed && !tokens == !capture)
-        failed = tt_fail(&context->error, TT_EINPUT, "give either --tokens 1,2,3 or --like CAPTURE");
+    if (!failed && capture && (tt_option_text(context->options, "prompt") || tt_option_text(context->options, "tokens") ||
+                               tt_option_flag(context->options, "probe")))
+        failed = tt_fail(&context->error, TT_EINPUT, "--like takes the capture's own tokens; leave --tokens, --prompt and --probe out");
     if (!failed)
         failed = tt_analysis_model(context, context->args[0], &model);
     if (!failed && capture) {
@@ -113,7 +124,9 @@ static int run_ref(struct tt_context *context)
         inputs = like.trace;
     } else if (!failed) {
         made = tt_trace_new(model.graph);
-        failed = from_tokens(context, &model, tokens, made);
+        failed = tt_ref_prompt(context, &model, &prompt) || from_tokens(context, &model, &prompt, made) ? -1 : 0;
+        how.decode = tt_option_integer(context->options, "decode", prompt.decode);
+        how.prompt = prompt_json(&prompt);
         inputs = made;
     }
     if (!failed)
@@ -130,10 +143,18 @@ static int run_ref(struct tt_context *context)
         cJSON_AddStringToObject(document, "schema", "tensortap.reference/1");
         cJSON_AddStringToObject(document, "capture", context->output);
         cJSON_AddNumberToObject(document, "passes", inputs->npasses + (double)how.decode);
+        if (how.prompt)
+            cJSON_AddItemToObject(document, "prompt", cJSON_Parse(how.prompt));
+        if (made)
+            tt_ref_tell_unseen(context, &model, made, how.decode, document);
         failed = tt_emit_json(context, document, 0);
     } else if (!failed) {
+        if (made)
+            tt_ref_tell_unseen(context, &model, made, how.decode, NULL);
         describe(context, inputs, how.decode);
     }
+    cJSON_free(how.prompt);
+    tt_ref_prompt_free(&prompt);
     tt_ref_injections_free(injections);
     tt_ref_inputs_free(features);
     tt_trace_free(made);
@@ -145,7 +166,9 @@ static int run_ref(struct tt_context *context)
 static const struct tt_option options[] = {
     {"tokens", 't', TT_OPTION_TEXT, "IDS", "token ids of the prompt, as 1,15043,29871", NULL, NULL},
     {"like", 0, TT_OPTION_TEXT, "CAPTURE", "tokens, chunks and decode steps of this capture", NULL, NULL},
-    {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text (needs a tokeniser)", NULL, NULL},
+    {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text, made ids by the model's own tokenizer", NULL, NULL},
+    {"probe", 0, TT_OPTION_FLAG, NULL, "a prompt made to show what a short one hides: rotation, masks, windows, caches", NULL, NULL},
+    TT_PROMPT_OPTIONS,
     {"chunk", 0, TT_OPTION_INTEGER, "N", "prompt in passes of N tokens", NULL, NULL},
     {"decode", 'n', TT_OPTION_INTEGER, "N", "greedy tokens to decode after the prompt", NULL, NULL},
     TT_INPUT_OPTION,
@@ -158,9 +181,10 @@ static const struct tt_option options[] = {
 const struct tt_command tt_command_ref = {
     .name = "ref",
     .summary = "reference run of a model by the project's own engine",
-    .usage = "MODEL --tokens IDS -o REFERENCE\nMODEL --like CAPTURE -o REFERENCE",
+    .usage = "MODEL [--prompt TEXT | --tokens IDS | --probe] -o REFERENCE\nMODEL --like CAPTURE -o REFERENCE",
     .description = "Interprets the model's graph in double precision and writes every component as a capture, for "
-                   "`tensortap compare`.",
+                   "`tensortap compare`.\n\nWithout a prompt the single token \"What\" is run, with no BOS in front: enough for most "
+                   "of a layer; what it cannot show is said.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tokenizer.json: vocabulary, merges, added tokens, template. What stands beside it in tokenizer_config.json decides
- * about BOS and EOS as transformers does: a file that says add_bos_token or add_eos_token gets a template of these alone.
+ * tokenizer.json: vocabulary, merges, added tokens, template. tokenizer_config.json beside it names the BOS
+ * token and no more: its add_bos_token changes nothing where there is a tokenizer.json, as in transformers.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -356,36 +356,16 @@ static int32_t named_token(const struct tt_tokenizer *t, const cJSON *config, co
     return content ? tt_token_of_piece(t, content) : -1;
 }
 
-static void read_config(struct tt_tokenizer *t, const cJSON *config, bool has_processor)
-{
-    int32_t eos = named_token(t, config, "eos_token");
-    bool stated = at(config, "add_bos_token") || at(config, "add_eos_token");
-    t->bos = named_token(t, config, "bos_token");
-    if (!stated && has_processor)
-        return;
-    int32_t list[3];
-    size_t count = 0;
-    if (tt_json_flag(config, "add_bos_token", false) && t->bos >= 0)
-        list[count++] = t->bos;
-    list[count++] = TT_TEMPLATE_TEXT;
-    if (tt_json_flag(config, "add_eos_token", false) && eos >= 0)
-        list[count++] = eos;
-    free(t->template);
-    t->template = NULL;
-    t->ntemplate = 0;
-    nest_template(t, list, count);
-}
-
-static int read_beside(struct tt_json_parts *parts, bool has_processor)
+static int read_beside(struct tt_json_parts *parts)
 {
     char *path = tt_path_beside(parts->path, "tokenizer_config.json");
-    cJSON *config = access(path, R_OK) == 0 ? tt_json_read(path, parts->error) : NULL;
-    int failed = !config && access(path, R_OK) == 0 ? -1 : 0;
+    bool there = access(path, R_OK) == 0;
+    cJSON *config = there ? tt_json_read(path, parts->error) : NULL;
     if (config)
-        read_config(parts->tokenizer, config, has_processor);
+        parts->tokenizer->bos = named_token(parts->tokenizer, config, "bos_token");
     free(path);
     cJSON_Delete(config);
-    return failed;
+    return there && !config ? -1 : 0;
 }
 
 /* ---- all ---- */
@@ -404,7 +384,7 @@ static int read_document(struct tt_json_parts *parts, const cJSON *document)
         (decoder && tt_json_decoder(parts, decoder)) || read_added(parts, at(document, "added_tokens")))
         return -1;
     parts->tokenizer->joined_by_spaces = !decoder;
-    return read_beside(parts, processor != NULL);
+    return read_beside(parts);
 }
 
 int tt_tokenizer_load_json(struct tt_tokenizer *t, const char *path, struct tt_error *error)

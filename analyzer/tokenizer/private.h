@@ -76,11 +76,12 @@ void tt_trie_free(struct tt_trie *trie);
 
 /* ---- vocabulary.c ---- */
 
+enum { TT_PIECE_UNUSED = 5 }; /* GGUF's number for it */
 struct tt_piece {
     uint64_t offset; /* of its text */
     uint32_t length;
     bool present;
-    uint8_t type; /* GGUF's token type; 0: unknown */
+    uint8_t type; /* GGUF's token type; 0: not known */
     double score;
 };
 struct tt_vocabulary {

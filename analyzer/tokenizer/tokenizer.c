@@ -252,6 +252,16 @@ const char *tt_token_piece(const struct tt_tokenizer *tokenizer, int32_t id, siz
     return helper ? NULL : tt_vocabulary_piece(v, id, length);
 }
 
+bool tt_token_is_special(const struct tt_tokenizer *t, int32_t id)
+{
+    size_t length;
+    const char *piece = tt_token_piece(t, id, &length);
+    for (size_t i = 0; i < t->added.count; i++)
+        if (t->added.items[i].id == id)
+            return true;
+    return piece && ((length == 6 && memcmp(piece, "<0x", 3) == 0) || t->vocabulary.pieces[id].type == TT_PIECE_UNUSED);
+}
+
 int32_t tt_token_of_piece(const struct tt_tokenizer *tokenizer, const char *piece)
 {
     size_t length = strlen(piece);

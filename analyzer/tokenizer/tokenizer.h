@@ -54,6 +54,8 @@ int tt_tokenize(const struct tt_tokenizer *tokenizer, const char *text, size_t l
 
 /* The vocabulary's own spelling of a token; NULL: no such id. */
 const char *tt_token_piece(const struct tt_tokenizer *tokenizer, int32_t id, size_t *length);
+/* Special, added, a byte or unused: not an ordinary piece of text. */
+bool tt_token_is_special(const struct tt_tokenizer *tokenizer, int32_t id);
 /* The id of exactly this piece; -1: none. */
 int32_t tt_token_of_piece(const struct tt_tokenizer *tokenizer, const char *piece);
 

@@ -15,6 +15,7 @@ enum tt_precision { TT_EXACT_F64, TT_AS_F32, TT_AS_F16, TT_AS_BF16 };
 struct tt_reference_options {
     enum tt_precision precision;
     const char *directory; /* of the capture to create */
+    char *prompt;          /* JSON for the manifest's "prompt", NULL: none */
     int64_t decode;        /* passes of one token each to add, always the likeliest next one */
     /* Asked at each value before any later one reads it: may have the evaluator adopt another. 0 or -1 with *error. NULL:
      * nothing is replaced. */
