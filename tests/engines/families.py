@@ -52,13 +52,14 @@ class Case:
     of the long one (0: none). `decodes`: the model has a cache. `f32`: NMSE at which float32 counts as the same; more
     than 1e-11 where transformers itself is that far from itself in float64. `f64`: the same for float64.
     `gguf`: NMSE within which the model converted to GGUF, in F32, gives the same; None: not tried. More than 1e-20
-    where the file rounds what it is computed with: norms stored as w + 1, factors of frequencies, multipliers.
+    where the file rounds what it is computed with: norms stored as w + 1, factors of frequencies, multipliers. `old`:
+    config.json as transformers 4 wrote it.
     """
 
-    def __init__(self, group, family, tokens=48, long=600, decodes=True, f32=SAME_F32, f64=SAME, gguf=None,
+    def __init__(self, group, family, tokens=48, long=600, decodes=True, f32=SAME_F32, f64=SAME, gguf=None, old=False,
                  **members):
         self.group, self.family, self.tokens, self.long, self.decodes = group, family, tokens, long, decodes
-        self.f32, self.f64, self.gguf, self.members = f32, f64, gguf, members
+        self.f32, self.f64, self.gguf, self.old, self.members = f32, f64, gguf, old, members
 
 
 def rope(theta, kind, **scaling):
@@ -73,6 +74,7 @@ CASES = {
     "llama_yarn": Case("llama", "llama", gguf=SAME, **rope(
         10000.0, "yarn", factor=4.0, original_max_position_embeddings=512)),
     "llama_dynamic": Case("llama", "llama", max_position_embeddings=256, **rope(10000.0, "dynamic", factor=4.0)),
+    "llama3_old": Case("llama", "llama3", long=0, old=True),
     "llama_tied": Case("llama", "llama", long=0, tie_word_embeddings=True),
     "mistral": Case("llama", "mistral", gguf=SAME),
     "qwen2": Case("qwen", "qwen2", gguf=SAME),
@@ -83,10 +85,12 @@ CASES = {
     "gemma": Case("gemma", "gemma", gguf=1e-13),
     "gemma2": Case("gemma", "gemma2"),
     "gemma3": Case("gemma", "gemma3"),
+    "gemma3_old": Case("gemma", "gemma3", long=0, old=True),
     "gemma2_plain": Case("gemma", "gemma2", long=0, gguf=1e-12, query_pre_attn_scalar=32),  # GGUF cannot say another
     "gemma3_plain": Case("gemma", "gemma3", long=0, gguf=1e-12, query_pre_attn_scalar=32),
     "phi3": Case("others", "phi3", gguf=SAME),
     "phi3_long": Case("others", "phi3_long", gguf=1e-11, tokens=62, f32=2e-11),
+    "phi3_long_old": Case("others", "phi3_long", tokens=62, f32=2e-11, old=True),
     "phi3_partial": Case("others", "phi3", gguf=SAME, long=0, **rope(10000.0, "default", partial_rotary_factor=0.5)),
     "gpt2": Case("gpt", "gpt2", gguf=SAME),
     "gpt2_by_layer": Case("gpt", "gpt2", long=0, scale_attn_by_inverse_layer_idx=True),
@@ -369,10 +373,30 @@ def prompt(count, vocabulary):
     return [3 + (i * i * 31 + i * 17 + 5) % (vocabulary - 3) for i in range(count)]
 
 
+def write_old_config(folder):
+    """Turns config.json into what transformers 4 wrote: rope in several members, layers by a pattern."""
+    path = os.path.join(folder, "config.json")
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    rope = config.pop("rope_parameters")
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        config["sliding_window_pattern"] = config.pop("layer_types").index("full_attention") + 1
+        rope = rope["full_attention"]
+    config["rope_theta"] = rope.pop("rope_theta")
+    rope.pop("partial_rotary_factor", None)
+    config["rope_scaling"] = rope if rope["rope_type"] != "default" else None
+    config["torch_dtype"] = config.pop("dtype")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(config, file)
+
+
 def check_case(case):
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "model")
         tiny_models.make(case.family, model, **case.members)
+        if case.old:
+            write_old_config(model)
         narrow = load(model)
         architecture, modules = architecture_of(narrow.config), {"f32": narrow, "f64": doubled(narrow)}
         tokens = prompt(max(case.tokens, case.long), narrow.config.vocab_size)

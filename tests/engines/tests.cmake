@@ -63,6 +63,10 @@ foreach(group llama qwen gemma gpt cohere others experts routed latent special)
         ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
 
+add_test(NAME engines.embed_scale COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/embed_scale.py)
+set_tests_properties(engines.embed_scale PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+    ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+
 # The same for families that transformers does not have, written in PyTorch from their published definitions.
 add_test(NAME engines.published_families
          COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/published_families.py)
