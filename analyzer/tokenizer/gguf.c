@@ -159,7 +159,7 @@ static void add_special(struct loader *l, int32_t id)
     size_t length;
     const char *piece = tt_vocabulary_piece(&l->t->vocabulary, id, &length);
     int type = l->t->vocabulary.pieces[id].type;
-    struct tt_added_token token = {.content = tt_format("%.*s", (int)length, piece),
+    struct tt_added_token token = {.content = memcpy(tt_alloc(length + 1), piece, length), /* may hold zero bytes */
                                    .length = length,
                                    .id = id,
                                    .special = type != USER_DEFINED,
