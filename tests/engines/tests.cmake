@@ -80,3 +80,8 @@ foreach(family mixtral qwen2_moe gpt_oss deepseek_v3)
     set_tests_properties(engines.expert_faults.${family} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
         ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
+
+# Experts in every form in which files hold them.
+add_test(NAME engines.expert_files COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/expert_files.py)
+set_tests_properties(engines.expert_files PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+    ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
