@@ -187,6 +187,11 @@ static const struct tt_option_value *last_value(const struct tt_options *options
     return NULL;
 }
 
+bool tt_options_have(const struct tt_options *options, const char *name)
+{
+    return tt_options_find(options, name, strlen(name), 0) != NULL;
+}
+
 bool tt_option_flag(const struct tt_options *options, const char *name)
 {
     return last_value(options, name) != NULL;

@@ -62,6 +62,9 @@ int tt_options_load(struct tt_options *options, const char *path, const struct t
 /* "token, dim": keys that were skipped as a related command's; NULL: none. */
 const char *tt_options_skipped(const struct tt_options *options);
 
+/* Whether a table has this name: for what several commands share. */
+bool tt_options_have(const struct tt_options *options, const char *name);
+
 /* Asking for a name that no table has is a programming error (assert). */
 bool tt_option_flag(const struct tt_options *options, const char *name); /* given at all, for any type */
 const char *tt_option_text(const struct tt_options *options, const char *name); /* NULL: not given */

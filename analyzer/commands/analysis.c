@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "commands/prompt.h"
 #include "verify/reference.h"
 
 int tt_parse_tokens(const char *text, int32_t **tokens, int64_t *count, struct tt_error *error)
@@ -69,9 +70,23 @@ static void drop_model(struct tt_analysis *a)
     a->model = NULL;
 }
 
+/* --prompt needs the model's tokenizer, so it waits until the model is known. */
+static int take_prompt(struct tt_context *context, const char *path, struct tt_analysis *a)
+{
+    bool given = !a->recover_tokens && tt_options_have(context->options, "prompt") && tt_option_flag(context->options, "prompt");
+    int32_t *tokens = NULL;
+    if (!given)
+        return 0;
+    if (tt_given_prompt(context, path, &tokens, &a->options.ntokens))
+        return -1;
+    free(a->tokens);
+    a->options.tokens = a->tokens = tokens;
+    return 0;
+}
+
 static int bind(struct tt_context *context, const char *path, struct tt_analysis *a)
 {
-    if (tt_analysis_model(context, path, a))
+    if (tt_analysis_model(context, path, a) || take_prompt(context, path, a))
         return -1;
     if (tt_is_reference(a->capture))
         a->trace = a->own = tt_reference_read(a->capture, a->graph, &context->error);

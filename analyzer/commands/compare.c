@@ -6,6 +6,7 @@
 
 #include "commands/counterpart.h"
 #include "commands/inject.h"
+#include "commands/prompt.h"
 #include "diagnose/walk.h"
 
 /* A run that is right and a reference that says otherwise: is the reference right? */
@@ -47,6 +48,8 @@ static int run_compare(struct tt_context *context)
 
 static const struct tt_option options[] = {
     {"tokens", 't', TT_OPTION_TEXT, "IDS", "token ids of the prompt, when they need not be recovered", NULL, NULL},
+    {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text, made ids by the model's own tokenizer", NULL, NULL},
+    TT_PROMPT_OPTIONS,
     {"rows", 0, TT_OPTION_FLAG, NULL, "every value with its numbers instead of the ladder", NULL, NULL},
     {"inject", 0, TT_OPTION_TEXT, "NAME",
      "run the reference again with this value (L3.attn.context, attn.q_rope) as the run had it: does the rest agree then?",

@@ -3,6 +3,7 @@
  * tensortap verify: every op of a run re-executed from its own operands.
  */
 #include "commands/analysis.h"
+#include "commands/prompt.h"
 #include "diagnose/walk.h"
 
 #include <stdlib.h>
@@ -78,6 +79,8 @@ static int run_verify(struct tt_context *context)
 
 static const struct tt_option options[] = {
     {"tokens", 't', TT_OPTION_TEXT, "IDS", "token ids of the prompt, when they need not be recovered", NULL, NULL},
+    {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text, made ids by the model's own tokenizer", NULL, NULL},
+    TT_PROMPT_OPTIONS,
     {"rows", 0, TT_OPTION_FLAG, NULL, "every value with its numbers instead of the ladder", NULL, NULL},
     {0},
 };

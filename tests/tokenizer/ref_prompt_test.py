@@ -116,6 +116,36 @@ def as_transformers(folder, tokenizer):
     os.remove(os.path.join(folder, "tokenizer_config.json"))
 
 
+ENGINE = """
+import sys, torch
+from transformers import AutoModelForCausalLM
+torch.set_num_threads(1)
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], attn_implementation="eager", dtype=torch.float32)
+with torch.no_grad():
+    model(torch.tensor([[int(i) for i in sys.argv[2].split(",")]]))
+"""
+
+
+def verified(folder, tokenizer):
+    """verify and compare take the prompt as text too."""
+    text = "Some text of a few tokens"
+    with tempfile.TemporaryDirectory() as out:
+        ids = ",".join(map(str, tokenizer.encode(text).ids))
+        done = subprocess.run([PROGRAM, "run", "-q", "-o", os.path.join(out, "run"), "--", sys.executable, "-c", ENGINE, folder, ids],
+                              capture_output=True, text=True, timeout=300)
+        check(done.returncode == 0, done.stderr[-500:])
+        reference = os.path.join(out, "ref")
+        subprocess.run([PROGRAM, "ref", folder, "--prompt", text, "-o", reference], check=True, capture_output=True, timeout=120)
+        capture = next(os.path.join(out, "run", name) for name in os.listdir(os.path.join(out, "run")))
+        for command in (["verify", capture], ["compare", capture, reference]):
+            done = subprocess.run([PROGRAM, *command, "--model", folder, "--prompt", text, "--json"], capture_output=True, text=True, timeout=120)
+            verdict = json.loads(done.stdout)
+            check(done.returncode == 0 and verdict["verdict"] == "match", f"{command[0]}: {done.returncode} {verdict.get('verdict')} {done.stderr}")
+            check(ids in done.stderr, f"{command[0]} tells the ids: {done.stderr!r}")
+        done = subprocess.run([PROGRAM, "verify", capture, "--model", folder, "--prompt", "a", "--tokens", "1"], capture_output=True, text=True, timeout=60)
+        check(done.returncode == 2 and "both given" in done.stderr, done.stderr)
+
+
 def main():
     corpus = lines(300, seed=7, special=False) + ["What is it"] * 50
     with tempfile.TemporaryDirectory() as folder:
@@ -124,6 +154,7 @@ def main():
         by_text(folder, tokenizer)
         unseen(folder, tokenizer)
         probe(folder, tokenizer, 0)
+        verified(folder, tokenizer)
         as_transformers(folder, tokenizer)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = gpt2(corpus)
