@@ -268,7 +268,10 @@ static void append(struct tt_graph *graph, const struct tt_node *node)
         graph->capacity = graph->capacity ? 2 * graph->capacity : 64;
         graph->nodes = tt_grow(graph->nodes, (size_t)graph->capacity, sizeof *graph->nodes);
     }
-    graph->nodes[graph->nnodes++] = *node;
+    struct tt_node *to = &graph->nodes[graph->nnodes++], *before = graph->nnodes > 1 ? to - 1 : NULL;
+    *to = *node;
+    bool same = before && before->layer == to->layer && before->iteration == to->iteration && before->stack == to->stack;
+    to->place = before ? before->place + !same : 0;
 }
 
 /* A BLAS call shows x·Wᵀ, the bias comes later or not at all: a linear layer with bias is two nodes, the product

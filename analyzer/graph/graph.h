@@ -34,6 +34,7 @@ struct tt_node {
     const char *stack;     /* "": the main one; "enc": component names begin with "enc." */
     int layer;             /* -1 outside the repeated block */
     int iteration;         /* of a loop, -1 outside */
+    int place;             /* grows with each layer, iteration or end in execution order */
     const struct tt_op *op; /* NULL for state nodes */
     bool state;            /* KV cache: rows of earlier passes, then those of in[0] */
     bool once;             /* evaluated in a sequence's first pass only, later passes see the same value */

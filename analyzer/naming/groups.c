@@ -32,8 +32,7 @@ bool tt_same_operand(const struct tt_operand *a, const struct tt_operand *b)
 
 static int rank_of(const struct tt_graph *graph, int node)
 {
-    const struct tt_node *n = tt_graph_node(graph, node);
-    return n->layer < 0 ? tt_graph_nlayers(graph) : n->layer; /* linear layers outside the block come last */
+    return tt_graph_node(graph, node)->place;
 }
 
 static bool is_linear(const struct tt_node *node)

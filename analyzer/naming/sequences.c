@@ -78,10 +78,18 @@ static void find_padding(struct tt_namer *b, const struct tt_attention *a)
         b->pads[s] = padding_of(b, a, s);
 }
 
+/* Does it stand in the first layer, or before all layers? */
+static bool is_early(const struct tt_graph *graph, int node)
+{
+    while (node >= 0 && tt_graph_node(graph, node)->layer < 0)
+        node--;
+    return node < 0 || tt_graph_node(graph, node)->layer == 0;
+}
+
 double *tt_first_rows(const struct tt_namer *b, int pass, int *node, int64_t *width)
 {
     const struct tt_product *p = tt_first_product(b, pass);
-    if (!p || tt_graph_node(b->graph, p->node)->layer != 0)
+    if (!p || !is_early(b->graph, p->node))
         return NULL;
     *node = tt_graph_node(b->graph, p->node)->in[0];
     *width = p->in;
