@@ -182,6 +182,7 @@ static const double *arrange(const struct layer *l, const double *from, double *
     return buffer;
 }
 
+/* Of variances, always in f64. */
 static void multiply(const struct layer *l, const double *x, const double *weight, double beta)
 {
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)l->nrows, (int)l->outputs, (int)l->inputs, 1, x,
