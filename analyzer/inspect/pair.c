@@ -72,29 +72,54 @@ struct block_type {
     int64_t length;
 };
 
-static void add_block(const struct block_type *type, const double *exact, const double *other, int64_t n, int64_t at,
-                      struct tt_pair_difference *d)
+struct sums {
+    double error, size, left, product;
+};
+
+/* Numbers that are not finite are counted and left out. */
+static struct sums sum_finite(const double *exact, const double *other, int64_t n, struct tt_pair_difference *d)
 {
-    double error = 0, size = 0, left = 0;
+    struct sums s = {0};
     for (int64_t i = 0; i < n; i++) {
         double e = other[i] - exact[i];
         d->nonfinite += isfinite(other[i]) != isfinite(exact[i]);
         if (!isfinite(e))
             continue;
-        error += e * e;
-        size += exact[i] * exact[i];
-        left += other[i] * other[i];
-        d->product += exact[i] * other[i];
+        s.error += e * e;
+        s.size += exact[i] * exact[i];
+        s.left += other[i] * other[i];
+        s.product += exact[i] * other[i];
     }
+    return s;
+}
+
+static struct sums sum_block(const double *exact, const double *other, int64_t n, struct tt_pair_difference *d)
+{
+    struct sums s = {0};
+    for (int64_t i = 0; i < n; i++) {
+        double e = other[i] - exact[i];
+        s.error += e * e;
+        s.size += exact[i] * exact[i];
+        s.left += other[i] * other[i];
+        s.product += exact[i] * other[i];
+    }
+    return isfinite(s.error + s.size + s.left) ? s : sum_finite(exact, other, n, d);
+}
+
+static void add_block(const struct block_type *type, const double *exact, const double *other, int64_t n, int64_t at,
+                      struct tt_pair_difference *d)
+{
+    struct sums s = sum_block(exact, other, n, d);
     double expected = tt_rounding_error(type->a, exact, n) + tt_rounding_error(type->b, exact, n);
-    bool bad = error > BAD_BLOCK * expected, zero = size > 0 && left == 0 && error > 2 * expected;
+    bool bad = s.error > BAD_BLOCK * expected, zero = s.size > 0 && s.left == 0 && s.error > 2 * expected;
     if ((bad || zero) && d->at < 0)
         d->at = at;
     d->bad += bad || zero;
     d->zero += zero;
     d->blocks++;
-    d->error += error;
-    d->size += size;
+    d->error += s.error;
+    d->size += s.size;
+    d->product += s.product;
     d->expected += isfinite(expected) ? expected : 0;
 }
 
