@@ -3,6 +3,7 @@
  * embedding: one table row per token, times a scale. No inputs: the pass says which rows.
  *   index       "token" | "position" | "type"
  *   scale       multiplier (1), e.g. √hidden
+ *   other_scale the same multiplier rounded otherwise (to the type of the run instead of the checkpoint's), 0: none
  *   row_offset  added to the index (a fault unless the family says so), 0
  *   limit       indices from here on (and below 0) take row 0, as ids beyond a smaller table do; 0: none
  *   row_stuck   -1, or the one row that every token gets (a fault)
@@ -97,12 +98,18 @@ static const struct tt_variant variants[] = {
     {0},
 };
 
+static const struct tt_variant benign[] = {
+    {"scale rounded to another type", "scale=other_scale", "other_scale!=0 && other_scale!=scale"},
+    {0},
+};
+
 const struct tt_op tt_op_embedding = {
     .name = "embedding",
-    .defaults = "index='token', scale=1, row_offset=0, limit=0, row_stuck=-1, shift=0",
+    .defaults = "index='token', scale=1, other_scale=0, row_offset=0, limit=0, row_stuck=-1, shift=0",
     .weight_roles = {"table"},
     .streams = 1,
     .forward = forward,
     .variants = variants,
+    .benign = benign,
     .recover = tt_embedding_recover,
 };
