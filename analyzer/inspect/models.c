@@ -351,7 +351,7 @@ static void join_unknown(struct tt_models *m)
     int unknown = 0, kept = 0, first = -1;
     for (int i = 0; i < m->nfindings; i++)
         unknown += is_unknown(&m->findings[i]) ? m->findings[i].tensors : 0;
-    if (2 * unknown < m->nrows)
+    if (unknown == 0 || 2 * unknown < m->nrows)
         return;
     for (int i = 0; i < m->nfindings; i++) {
         struct tt_model_finding *f = &m->findings[i];
