@@ -14,6 +14,10 @@ tokenizer_test(parts medium parts)
 tokenizer_test(gguf medium gguf_byte_level gguf_scores gguf_words)
 tokenizer_test(usage short usage errors)
 
+add_test(NAME tokenizer.llama_cpp COMMAND ${TENSORTAP_PYTHON} ${PROJECT_SOURCE_DIR}/tests/tokenizer/llama_cpp_test.py)
+set_tests_properties(tokenizer.llama_cpp PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+    ENVIRONMENT "TOKENIZERS_PARALLELISM=false;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+
 add_test(NAME tokenizer.ref_prompt COMMAND ${TENSORTAP_PYTHON} ${PROJECT_SOURCE_DIR}/tests/tokenizer/ref_prompt_test.py)
 set_tests_properties(tokenizer.ref_prompt PROPERTIES LABELS medium SKIP_RETURN_CODE 77
     ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
