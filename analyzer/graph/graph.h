@@ -51,6 +51,12 @@ struct tt_node {
     const char *hf;        /* module path whose output it is, NULL: none */
 };
 
+/* One row for each token of the pass. */
+static inline bool tt_node_by_token(const struct tt_node *node)
+{
+    return node->rank > 0 && node->axes[0] == TT_AXIS_TOKEN;
+}
+
 /* A wrong form that is a matter of wiring: inputs and attributes of named nodes replaced together. */
 struct tt_rewrite {
     const char *cause;

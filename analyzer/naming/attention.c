@@ -18,7 +18,7 @@ static int find_op(const struct tt_graph *graph, const char *op, int layer)
 {
     for (int i = 0; i < tt_graph_nnodes(graph); i++) {
         const struct tt_node *n = tt_graph_node(graph, i);
-        if (n->layer == layer && n->op && strcmp(n->op->name, op) == 0)
+        if (n->layer == layer && n->op && strcmp(n->op->name, op) == 0 && tt_node_by_token(n))
             return i;
     }
     return -1;

@@ -16,19 +16,26 @@ static bool is_causal(const struct tt_graph *graph)
 {
     for (int i = 0; i < tt_graph_nnodes(graph); i++) {
         const struct tt_node *n = tt_graph_node(graph, i);
-        if (n->op && strcmp(n->op->name, "softmax") == 0)
+        if (n->op && strcmp(n->op->name, "softmax") == 0 && tt_node_by_token(n))
             return strcmp(tt_attributes_string(&n->attributes, "mask", "causal"), "causal") == 0;
     }
     return false;
 }
 
+/* The first whose rows are the pass's tokens: an encoder in front has rows of its own. */
 const struct tt_product *tt_first_product(const struct tt_namer *b, int pass)
 {
     const struct tt_group *g = &b->groups.items[pass];
-    for (size_t i = g->first; i <= g->last; i++)
-        if (b->products.items[i].pass == pass && b->products.items[i].node >= 0)
-            return &b->products.items[i];
-    return NULL;
+    const struct tt_product *any = NULL;
+    for (size_t i = g->first; i <= g->last; i++) {
+        const struct tt_product *p = &b->products.items[i];
+        if (p->pass != pass || p->node < 0)
+            continue;
+        if (tt_node_by_token(tt_graph_node(b->graph, p->node)))
+            return p;
+        any = any ? any : p;
+    }
+    return any;
 }
 
 static void find_attention(struct tt_namer *b, int pass)
