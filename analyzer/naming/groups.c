@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "naming/order.h"
+
 #define MAX_THREADS 64 /* more of them hardly run a model each */
 
 struct walk {
@@ -286,6 +288,7 @@ struct tt_groups tt_group_products(const struct tt_graph *graph, struct tt_produ
     w.bound = tt_alloc_array((size_t)tt_graph_nnodes(graph), sizeof *w.bound);
     sort_by_thread(graph, products);
     distrust_repeats(products);
+    tt_distrust_order(graph, products);
     distrust(graph, products);
     anchor(&w);
     if (groups.count)

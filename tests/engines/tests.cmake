@@ -85,3 +85,19 @@ endforeach()
 add_test(NAME engines.expert_files COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/expert_files.py)
 set_tests_properties(engines.expert_files PROPERTIES LABELS medium SKIP_RETURN_CODE 77
     ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+
+# Every family under PyTorch and transformers: right models are silent, a weight in the wrong place is named.
+set(traced_llamas llama3 mistral qwen2 qwen3 olmo2 granite)
+set(traced_gemmas gemma gemma2 gemma3 gemma3n nanochat)
+set(traced_others cohere cohere2 phi3 gpt2 gpt_neox bloom mpt)
+set(traced_experts mixtral qwen2_moe qwen3_moe gpt_oss deepseek_v2 deepseek_v3)
+foreach(group llamas gemmas others experts)
+    add_test(NAME engines.traced_families.${group}
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/traced_families.py ${traced_${group}})
+    list(TRANSFORM traced_${group} APPEND .swapped OUTPUT_VARIABLE swapped)
+    add_test(NAME engines.traced_families.${group}_swapped
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/traced_families.py ${swapped})
+    set_tests_properties(engines.traced_families.${group} engines.traced_families.${group}_swapped PROPERTIES
+        LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+endforeach()
