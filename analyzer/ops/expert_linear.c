@@ -21,6 +21,7 @@
 
 #include "ops/experts.h"
 #include "ops/product.h"
+#include "ops/quantise.h"
 #include "ops/support.h"
 
 struct layer {
@@ -267,7 +268,7 @@ static void finish(const struct layer *l, struct tt_value *out)
     forget_unknown_places(l, out);
 }
 
-static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
+static int multiply_plain(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
 {
     struct layer l;
     int status = 0;
@@ -285,6 +286,11 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     return status;
 }
 
+static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
+{
+    return tt_quantised_forward(call, multiply_plain, out, error);
+}
+
 static const struct tt_variant variants[] = {
     {"moe.expert_order", "expert_shift=1", NULL},
     {"moe.expert_order", "expert_shift=-1", NULL},
@@ -298,10 +304,11 @@ static const struct tt_variant variants[] = {
 
 const struct tt_op tt_op_expert_linear = {
     .name = "expert_linear",
-    .defaults = "use_bias=1, bias_scale=1, scale=1, transpose=0, zero=0, expert_shift=0, expert_stuck=-1",
+    .defaults = "activations='plain', use_bias=1, bias_scale=1, scale=1, transpose=0, zero=0, expert_shift=0, expert_stuck=-1",
     .weight_roles = {"weight", "bias"},
     .streams = 1,
     .rowwise = true,
     .forward = forward,
     .variants = variants,
+    .benign = tt_activation_formats,
 };

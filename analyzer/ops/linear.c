@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "ops/product.h"
+#include "ops/quantise.h"
 #include "ops/support.h"
 
 #define BLOCK_ELEMENTS (4 << 20)
@@ -249,7 +250,7 @@ static int shape_output(const struct tt_linear *l, struct tt_value *out, struct 
     return 0;
 }
 
-static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
+static int multiply_plain(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
 {
     struct tt_linear l;
     struct scratch s = {0};
@@ -274,6 +275,11 @@ static int forward(const struct tt_op_call *call, struct tt_value *out, struct t
     return 0;
 }
 
+static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)
+{
+    return tt_quantised_forward(call, multiply_plain, out, error);
+}
+
 static const struct tt_variant variants[] = {
     {"linear.transposed", "transpose=1", "transpose==0"},
     {"linear.transposed", "transpose=0", "transpose==1"},
@@ -286,7 +292,7 @@ static const struct tt_variant variants[] = {
 const struct tt_op tt_op_linear = {
     .name = "linear",
     .defaults =
-        "transpose=0, use_bias=1, bias_scale=1, scale=1, zero=0, truncate=0, ld=0, base=0, permute_block=0, "
+        "activations='plain', transpose=0, use_bias=1, bias_scale=1, scale=1, zero=0, truncate=0, ld=0, base=0, permute_block=0, "
         "permute_inner=1, permute_rotate=0, swap_first=0, swap_second=0, swap_count=0, tail_columns=0, "
         "tail_rows=0",
     .weight_roles = {"weight", "bias"},
@@ -294,5 +300,6 @@ const struct tt_op tt_op_linear = {
     .rowwise = true,
     .forward = forward,
     .variants = variants,
+    .benign = tt_activation_formats,
     .recover = tt_linear_recover,
 };

@@ -299,7 +299,7 @@ def test_variants():
                 if not when or evaluate(when, names):
                     seen += check_variant(op, call, cause, evaluate_all(sets, names), expected)
             for cause, sets, when in benign:
-                if when and not evaluate(when, names):
+                if (when and not evaluate(when, names)) or "activations" in sets: # those: ops_activations_test.py
                     continue
                 loose = ops.forward(op, **with_attributes(call, evaluate_all(sets, names)))
                 if not (loose.var >= expected.var).all() or not np.array_equal(loose.v, expected.v):
