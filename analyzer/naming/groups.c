@@ -19,6 +19,7 @@ struct walk {
     const struct tt_graph *graph;
     struct tt_products *products;
     struct tt_groups *groups;
+    const struct tt_ancestry *ancestry;
     int *bound;    /* [nodes] product index + 1 in the current pass */
     int layer;     /* rank of the last layer named in this pass */
 };
@@ -172,6 +173,16 @@ static struct tt_product *sibling(const struct walk *w, int pass, const struct t
     return NULL;
 }
 
+/* Nothing is computed before what it is computed from: -1 when `a` comes before `b`, 1 behind it, 0: either. A layer's
+ * products may come in any order that the graph allows, layers one after the other. */
+static int order_of(const struct walk *w, int a, int b)
+{
+    int first = rank_of(w->graph, a), second = rank_of(w->graph, b);
+    if (first != second)
+        return first < second ? -1 : 1;
+    return tt_is_ancestor(w->ancestry, a, b) ? -1 : tt_is_ancestor(w->ancestry, b, a);
+}
+
 /* Range of products in which the call of a missing node must lie: between its nearest named neighbours. */
 static void vacancy(const struct walk *w, int pass, int node, size_t *first, size_t *last)
 {
@@ -182,10 +193,10 @@ static void vacancy(const struct walk *w, int pass, int node, size_t *first, siz
         const struct tt_product *p = &w->products->items[i];
         if (p->pass != pass || p->node < 0)
             continue;
-        int here = rank_of(w->graph, p->node), mine = rank_of(w->graph, node);
-        if (here < mine)
+        int order = order_of(w, p->node, node);
+        if (order < 0)
             *first = i + 1;
-        if (here > mine && i > *first) {
+        if (order > 0 && i > *first) {
             *last = i - 1;
             return;
         }
@@ -284,15 +295,17 @@ static void sort_by_thread(const struct tt_graph *graph, struct tt_products *pro
 struct tt_groups tt_group_products(const struct tt_graph *graph, struct tt_products *products)
 {
     struct tt_groups groups = {0};
-    struct walk w = {.graph = graph, .products = products, .groups = &groups};
+    struct tt_ancestry ancestry = tt_ancestry_of(graph);
+    struct walk w = {.graph = graph, .products = products, .groups = &groups, .ancestry = &ancestry};
     w.bound = tt_alloc_array((size_t)tt_graph_nnodes(graph), sizeof *w.bound);
     sort_by_thread(graph, products);
     distrust_repeats(products);
-    tt_distrust_order(graph, products);
+    tt_distrust_order(&ancestry, products);
     distrust(graph, products);
     anchor(&w);
     if (groups.count)
         fill(&w);
+    tt_ancestry_free(&ancestry);
     free(w.bound);
     return groups;
 }

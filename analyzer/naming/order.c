@@ -10,14 +10,9 @@
 
 #define MOST_WRONG 4 /* at most every fourth label of a pass: more is an engine with an order of its own */
 
-struct ancestry { /* bit j of row i: node j is an ancestor of node i */
-    int nodes, words;
-    uint64_t *bits;
-};
-
-static struct ancestry ancestry_of(const struct tt_graph *graph)
+struct tt_ancestry tt_ancestry_of(const struct tt_graph *graph)
 {
-    struct ancestry a = {.nodes = tt_graph_nnodes(graph)};
+    struct tt_ancestry a = {.nodes = tt_graph_nnodes(graph)};
     a.words = (a.nodes + 63) / 64;
     a.bits = tt_alloc_array((size_t)a.nodes * (size_t)a.words + 1, sizeof *a.bits);
     for (int i = 0; i < a.nodes; i++) {
@@ -33,9 +28,15 @@ static struct ancestry ancestry_of(const struct tt_graph *graph)
     return a;
 }
 
-static bool is_ancestor(const struct ancestry *a, int node, int of)
+bool tt_is_ancestor(const struct tt_ancestry *a, int node, int of)
 {
     return a->bits[(size_t)of * (size_t)a->words + (size_t)(node / 64)] >> node % 64 & 1;
+}
+
+void tt_ancestry_free(struct tt_ancestry *a)
+{
+    free(a->bits);
+    a->bits = NULL;
 }
 
 struct label {
@@ -44,9 +45,9 @@ struct label {
     bool dropped;
 };
 
-static bool contradict(const struct ancestry *a, const struct label *earlier, const struct label *later)
+static bool contradict(const struct tt_ancestry *a, const struct label *earlier, const struct label *later)
 {
-    return is_ancestor(a, later->node, earlier->node);
+    return tt_is_ancestor(a, later->node, earlier->node);
 }
 
 static bool in_graph_order(const struct label *labels, size_t n)
@@ -57,7 +58,7 @@ static bool in_graph_order(const struct label *labels, size_t n)
     return true;
 }
 
-static void count_conflicts(const struct ancestry *a, struct label *labels, size_t n)
+static void count_conflicts(const struct tt_ancestry *a, struct label *labels, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         for (size_t j = i + 1; j < n; j++) {
@@ -68,7 +69,7 @@ static void count_conflicts(const struct ancestry *a, struct label *labels, size
     }
 }
 
-static void drop(const struct ancestry *a, struct label *labels, size_t n, size_t worst)
+static void drop(const struct tt_ancestry *a, struct label *labels, size_t n, size_t worst)
 {
     labels[worst].dropped = true;
     for (size_t i = 0; i < n; i++)
@@ -77,7 +78,7 @@ static void drop(const struct ancestry *a, struct label *labels, size_t n, size_
     labels[worst].conflicts = 0;
 }
 
-static void check_pass(const struct ancestry *a, struct tt_products *products, struct label *labels, size_t n)
+static void check_pass(const struct tt_ancestry *a, struct tt_products *products, struct label *labels, size_t n)
 {
     size_t ndropped = 0;
     if (in_graph_order(labels, n))
@@ -97,25 +98,23 @@ static void check_pass(const struct ancestry *a, struct tt_products *products, s
             products->items[labels[i].product].ncandidates = 0;
 }
 
-void tt_distrust_order(const struct tt_graph *graph, struct tt_products *products)
+void tt_distrust_order(const struct tt_ancestry *a, struct tt_products *products)
 {
-    struct ancestry a = ancestry_of(graph);
-    struct label *labels = tt_alloc_array((size_t)a.nodes + 1, sizeof *labels);
-    size_t *seen_in = tt_alloc_array((size_t)a.nodes + 1, sizeof *seen_in), pass = 1, n = 0;
+    struct label *labels = tt_alloc_array((size_t)a->nodes + 1, sizeof *labels);
+    size_t *seen_in = tt_alloc_array((size_t)a->nodes + 1, sizeof *seen_in), pass = 1, n = 0;
     for (size_t i = 0; i < products->count; i++) {
         const struct tt_product *p = &products->items[i];
         if (p->ncandidates != 1)
             continue;
         if (seen_in[p->candidates[0]] == pass) {
-            check_pass(&a, products, labels, n);
+            check_pass(a, products, labels, n);
             n = 0;
             pass++;
         }
         seen_in[p->candidates[0]] = pass;
         labels[n++] = (struct label){.product = i, .node = p->candidates[0]};
     }
-    check_pass(&a, products, labels, n);
+    check_pass(a, products, labels, n);
     free(seen_in);
     free(labels);
-    free(a.bits);
 }
