@@ -95,7 +95,7 @@ int tt_layer_output(const struct tt_graph *graph, int layer)
         const struct tt_node *reader = tt_graph_node(graph, i);
         for (int j = 0; j < reader->nin && reader->layer != layer; j++) {
             const struct tt_node *source = tt_graph_node(graph, reader->in[j]);
-            if (source->layer == layer && !source->state && tt_by_token(source) && reader->in[j] > found)
+            if (source->layer == layer && !source->state && tt_node_by_token(source) && reader->in[j] > found)
                 found = reader->in[j];
         }
     }

@@ -63,7 +63,7 @@ static bool compare_row(const struct tt_graph *graph, const struct tt_verdict *v
     const struct tt_trace_pass *pass = pass_of(v->trace, row->pass, row->sequence);
     const struct tt_observation *o = pass && row->in_span < 0 ? observation_of(pass, row) : NULL;
     struct sums s = {0};
-    if (!o || !tt_by_token(tt_graph_node(graph, row->node)) || !o->value.shape[0])
+    if (!o || !tt_node_by_token(tt_graph_node(graph, row->node)) || !o->value.shape[0])
         return false;
     for (int64_t t = 0; t < o->value.shape[0]; t++) {
         struct tt_row_match m;

@@ -28,7 +28,7 @@ static int mark(const struct tt_graph *graph, const char *pattern, uint8_t *node
     int found = 0;
     for (int i = 0; i < tt_graph_nnodes(graph); i++) {
         const struct tt_node *node = tt_graph_node(graph, i);
-        bool meant = !node->internal && is_meant(node, pattern) && (node->state || tt_by_token(node));
+        bool meant = !node->internal && is_meant(node, pattern) && (node->state || tt_node_by_token(node));
         nodes[i] |= meant;
         found += meant;
     }

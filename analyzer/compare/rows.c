@@ -7,20 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool tt_by_token(const struct tt_node *node)
-{
-    return node->rank > 0 && node->axes[0] == TT_AXIS_TOKEN;
-}
-
-static const struct tt_observation *any_observation(const struct tt_trace_pass *pass, int node)
-{
-    const struct tt_observation *o = tt_trace_find(pass, node, -1, -1);
-    for (int j = 0; !o && j < pass->nobservations; j++)
-        if (pass->observations[j].node == node)
-            o = &pass->observations[j];
-    return o;
-}
-
 static int64_t row_at(const struct tt_trace_pass *pass, int64_t position)
 {
     for (int64_t t = 0; t < pass->inputs.ntokens; t++)
@@ -33,7 +19,7 @@ bool tt_find_row(const struct tt_trace *run, int node, int sequence, int64_t pos
 {
     for (int i = 0; i < run->npasses; i++) {
         const struct tt_trace_pass *pass = &run->passes[i];
-        const struct tt_observation *o = pass->sequence == sequence ? any_observation(pass, node) : NULL;
+        const struct tt_observation *o = pass->sequence == sequence ? tt_trace_find_any(pass, node) : NULL;
         int64_t row = o ? row_at(pass, position) : -1;
         if (row >= 0 && row < o->value.shape[0]) {
             *out = (struct tt_row_match){pass, o, row};
@@ -80,7 +66,7 @@ struct tt_observation *tt_gather_rows(struct tt_trace *run, struct tt_trace *tra
 {
     int64_t found = 0;
     struct tt_row_match match;
-    if (!tt_by_token(tt_graph_node(trace->graph, node)))
+    if (!tt_node_by_token(tt_graph_node(trace->graph, node)))
         return NULL;
     load_needed(run, pass);
     struct tt_observation *made = tt_trace_observe(trace, pass, node, -1, -1);
@@ -115,7 +101,7 @@ static int64_t row_width(const struct tt_node *node)
     int64_t width = 1;
     for (int i = 1; i < node->rank; i++)
         width = node->axes[i] > 0 ? width * node->axes[i] : -1;
-    return tt_by_token(node) ? width : -1;
+    return tt_node_by_token(node) ? width : -1;
 }
 
 /* Rows of `count` elements: a row of attention scores is as long as there are keys, which are the rows. */
@@ -124,7 +110,7 @@ static int64_t rows_in(const struct tt_node *node, uint64_t count)
     int64_t width = row_width(node), heads = node->rank == 3 ? node->axes[1] : 1;
     if (width > 0)
         return count % (uint64_t)width ? -1 : (int64_t)(count / (uint64_t)width);
-    for (int64_t n = 1; tt_by_token(node) && heads > 0 && (uint64_t)(n * n * heads) <= count; n++)
+    for (int64_t n = 1; tt_node_by_token(node) && heads > 0 && (uint64_t)(n * n * heads) <= count; n++)
         if ((uint64_t)(n * n * heads) == count)
             return n;
     return -1;

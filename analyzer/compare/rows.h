@@ -20,9 +20,6 @@ bool tt_find_row(const struct tt_trace *run, int node, int sequence, int64_t pos
 /* Whether all of row `row` (along the first axis) was captured. */
 bool tt_row_seen(const struct tt_observation *observation, int64_t row);
 
-/* Does the value have a row for each token? */
-bool tt_by_token(const struct tt_node *node);
-
 /* The node's rows of `pass` as the other run has them, as an observation of `pass` in `trace`; NULL: it has none, or in
  * another shape. Passes of `run` are loaded as needed. */
 struct tt_observation *tt_gather_rows(struct tt_trace *run, struct tt_trace *trace, struct tt_trace_pass *pass, int node);

@@ -121,6 +121,15 @@ const struct tt_observation *tt_trace_find(const struct tt_trace_pass *pass, int
     return NULL;
 }
 
+const struct tt_observation *tt_trace_find_any(const struct tt_trace_pass *pass, int node)
+{
+    const struct tt_observation *o = tt_trace_find(pass, node, -1, -1);
+    for (int i = 0; !o && i < pass->nobservations; i++)
+        if (pass->observations[i].node == node)
+            o = &pass->observations[i];
+    return o;
+}
+
 struct tt_observation *tt_trace_observe(struct tt_trace *trace, struct tt_trace_pass *pass, int node, int consumer,
                                         int port)
 {

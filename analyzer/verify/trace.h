@@ -76,6 +76,8 @@ void tt_trace_unload(struct tt_trace *trace, int pass);
 struct tt_observation *tt_trace_observe(struct tt_trace *trace, struct tt_trace_pass *pass, int node, int consumer,
                                         int port);
 const struct tt_observation *tt_trace_find(const struct tt_trace_pass *pass, int node, int consumer, int port);
+/* As it was produced, else as the first reader seen got it. */
+const struct tt_observation *tt_trace_find_any(const struct tt_trace_pass *pass, int node);
 /* Canonical shape of a node's value in this pass, as produced (consumer -1) or as read. */
 int tt_trace_shape(const struct tt_graph *graph, const struct tt_trace_pass *pass, int node, int consumer, int port,
                    int64_t shape[TT_VALUE_RANK]);
