@@ -109,7 +109,7 @@ static const char *value_text(struct tt_options *options, const struct tt_option
 {
     if (option->type == TT_OPTION_FLAG)
         return NULL;
-    if (option->type == TT_OPTION_TEXT && cJSON_IsArray(item))
+    if (cJSON_IsArray(item) && (option->type == TT_OPTION_TEXT || option->type == TT_OPTION_LIST))
         return list_text(options, item);
     return scalar_text(options, item);
 }
@@ -118,7 +118,9 @@ static int load_values(struct loading *l, const struct tt_option *option, const 
 {
     if (option->type == TT_OPTION_FLAG && cJSON_IsBool(item))
         return cJSON_IsTrue(item) ? tt_options_set(l->options, option, NULL, true, l->error) : 0;
-    const cJSON *one = cJSON_IsArray(item) && option->type == TT_OPTION_LIST ? item->child : item;
+    /* Several values of an option that may be given several times; numbers are one list, as of token ids. */
+    bool several = cJSON_IsArray(item) && option->type == TT_OPTION_LIST && !cJSON_IsNumber(item->child);
+    const cJSON *one = several ? item->child : item;
     for (; one; one = one == item ? NULL : one->next) {
         const char *text = value_text(l->options, option, one);
         if (!text)

@@ -3,6 +3,7 @@
  * tensortap ref: a reference run by the project's own engine.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,43 +25,40 @@ static int check_vocabulary(struct tt_context *context, const struct tt_analysis
     return 0;
 }
 
-/* Appends a pass of `count` tokens behind what the trace already has. */
-static void add_pass(struct tt_trace *trace, const int32_t *tokens, int64_t count)
+/* Appends a pass of tokens [at, at + count) of a sequence. */
+static void add_pass(struct tt_trace *trace, int number, int sequence, const int32_t *tokens, int64_t at, int64_t count)
 {
-    int64_t before = trace->npasses ? trace->passes[trace->npasses - 1].inputs.nkeys : 0, keys = before + count;
-    int64_t *positions = tt_alloc_array((size_t)keys, sizeof *positions);
+    int64_t keys = at + count, *positions = tt_alloc_array((size_t)keys, sizeof *positions);
     for (int64_t i = 0; i < keys; i++)
         positions[i] = i;
     struct tt_trace_pass *pass =
-        tt_trace_add_pass(trace, &(struct tt_pass_inputs){.ntokens = count, .tokens = tokens, .positions = positions + before,
+        tt_trace_add_pass(trace, &(struct tt_pass_inputs){.ntokens = count, .tokens = tokens + at, .positions = positions + at,
                                                           .nkeys = keys, .key_positions = positions});
-    pass->continues = before > 0;
-    pass->phase = before > 0 && count == 1 ? TT_DECODE : TT_PREFILL;
+    pass->pass = number;
+    pass->sequence = sequence;
+    pass->continues = at > 0;
+    pass->phase = at > 0 && count == 1 ? TT_DECODE : TT_PREFILL;
     free(positions);
 }
 
-static int from_tokens(struct tt_context *context, struct tt_analysis *a, const struct tt_ref_prompt *prompt, struct tt_trace *trace)
+/* Chunk by chunk, in each all sequences that are long enough. */
+static int from_tokens(struct tt_context *context, struct tt_analysis *a, const struct tt_ref_prompts *prompts, struct tt_trace *trace)
 {
-    int64_t count = prompt->count, chunk = tt_option_integer(context->options, "chunk", 0);
-    if (check_vocabulary(context, a, prompt->tokens, count))
-        return -1;
-    for (int64_t at = 0; at < count; at += chunk > 0 ? chunk : count)
-        add_pass(trace, prompt->tokens + at, chunk > 0 && count - at > chunk ? chunk : chunk > 0 ? count - at : count);
+    int64_t longest = 0, chunk = tt_option_integer(context->options, "chunk", 0);
+    for (size_t s = 0; s < prompts->count; s++) {
+        if (check_vocabulary(context, a, prompts->items[s].tokens, prompts->items[s].count))
+            return -1;
+        longest = prompts->items[s].count > longest ? prompts->items[s].count : longest;
+    }
+    chunk = chunk > 0 ? chunk : longest;
+    for (int64_t at = 0, number = 0; at < longest; at += chunk, number++) {
+        for (size_t s = 0; s < prompts->count; s++) {
+            int64_t left = prompts->items[s].count - at;
+            if (left > 0)
+                add_pass(trace, (int)number, (int)s, prompts->items[s].tokens, at, left < chunk ? left : chunk);
+        }
+    }
     return 0;
-}
-
-/* The prompt of the reference as its manifest keeps it, the caller's; NULL: a capture told it. */
-static char *prompt_json(const struct tt_ref_prompt *prompt)
-{
-    cJSON *object = cJSON_CreateObject(), *ids;
-    if (prompt->text)
-        cJSON_AddStringToObject(object, "text", prompt->text);
-    ids = cJSON_AddArrayToObject(object, "tokens");
-    for (int64_t i = 0; i < prompt->count; i++)
-        cJSON_AddItemToArray(ids, cJSON_CreateNumber(prompt->tokens[i]));
-    char *text = prompt->count ? cJSON_PrintUnformatted(object) : NULL;
-    cJSON_Delete(object);
-    return text;
 }
 
 static int precision_of(struct tt_context *context, enum tt_precision *precision)
@@ -88,12 +86,28 @@ static int check_output(struct tt_context *context)
     return errno == ENOENT ? 0 : tt_fail(&context->error, TT_ESYSTEM, "%s: %s", context->output, strerror(errno));
 }
 
+static int sequences_of(const struct tt_trace *trace)
+{
+    int n = 0;
+    for (int i = 0; i < trace->npasses; i++)
+        n = trace->passes[i].sequence >= n ? trace->passes[i].sequence + 1 : n;
+    return n;
+}
+
+static double passes_of(const struct tt_trace *trace, int64_t decoded)
+{
+    return trace->npasses + (double)(decoded * sequences_of(trace));
+}
+
 static void describe(struct tt_context *context, const struct tt_trace *trace, int64_t decoded)
 {
-    int64_t tokens = decoded, passes = trace->npasses + decoded;
+    int64_t sequences = sequences_of(trace), tokens = decoded * sequences, passes = (int64_t)passes_of(trace, decoded);
     for (int i = 0; i < trace->npasses; i++)
         tokens += trace->passes[i].inputs.ntokens;
-    tt_note(context, "%lld pass%s, %lld tokens in %s; next: tensortap compare CAPTURE %s", (long long)passes,
+    char many[48] = "";
+    if (sequences > 1)
+        snprintf(many, sizeof many, "%lld sequences, ", (long long)sequences);
+    tt_note(context, "%s%lld pass%s, %lld tokens in %s; next: tensortap compare CAPTURE %s", many, (long long)passes,
             passes == 1 ? "" : "es", (long long)tokens, context->output, context->output);
 }
 
@@ -104,12 +118,12 @@ static int run_ref(struct tt_context *context)
     const struct tt_trace *inputs = NULL;
     struct tt_ref_injections *injections = NULL;
     struct tt_ref_inputs *features = NULL;
-    struct tt_ref_prompt prompt = {0};
+    struct tt_ref_prompts prompts = {0};
     const char *capture = tt_option_text(context->options, "like");
     struct tt_reference_options how = {.directory = context->output,
                                        .decode = capture ? 0 : tt_option_integer(context->options, "decode", 0)};
     int failed = check_output(context) || precision_of(context, &how.precision) ? -1 : 0;
-    if (!failed && capture && (tt_option_text(context->options, "prompt") || tt_option_text(context->options, "tokens") ||
+    if (!failed && capture && (tt_option_flag(context->options, "prompt") || tt_option_flag(context->options, "tokens") ||
                                tt_option_flag(context->options, "probe")))
         failed = tt_fail(&context->error, TT_EINPUT, "--like takes the capture's own tokens; leave --tokens, --prompt and --probe out");
     if (!failed)
@@ -124,9 +138,9 @@ static int run_ref(struct tt_context *context)
         inputs = like.trace;
     } else if (!failed) {
         made = tt_trace_new(model.graph);
-        failed = tt_ref_prompt(context, &model, &prompt) || from_tokens(context, &model, &prompt, made) ? -1 : 0;
-        how.decode = tt_option_integer(context->options, "decode", prompt.decode);
-        how.prompt = prompt_json(&prompt);
+        failed = tt_ref_prompts(context, &model, &prompts) || from_tokens(context, &model, &prompts, made) ? -1 : 0;
+        how.decode = tt_option_integer(context->options, "decode", failed ? 0 : prompts.items[0].decode);
+        how.prompt = failed ? NULL : tt_ref_prompts_json(&prompts);
         inputs = made;
     }
     if (!failed)
@@ -142,7 +156,7 @@ static int run_ref(struct tt_context *context)
         cJSON *document = cJSON_CreateObject();
         cJSON_AddStringToObject(document, "schema", "tensortap.reference/1");
         cJSON_AddStringToObject(document, "capture", context->output);
-        cJSON_AddNumberToObject(document, "passes", inputs->npasses + (double)how.decode);
+        cJSON_AddNumberToObject(document, "passes", passes_of(inputs, how.decode));
         if (how.prompt)
             cJSON_AddItemToObject(document, "prompt", cJSON_Parse(how.prompt));
         if (made)
@@ -154,7 +168,7 @@ static int run_ref(struct tt_context *context)
         describe(context, inputs, how.decode);
     }
     cJSON_free(how.prompt);
-    tt_ref_prompt_free(&prompt);
+    tt_ref_prompts_free(&prompts);
     tt_ref_injections_free(injections);
     tt_ref_inputs_free(features);
     tt_trace_free(made);
@@ -164,9 +178,10 @@ static int run_ref(struct tt_context *context)
 }
 
 static const struct tt_option options[] = {
-    {"tokens", 't', TT_OPTION_TEXT, "IDS", "token ids of the prompt, as 1,15043,29871", NULL, NULL},
+    {"tokens", 't', TT_OPTION_LIST, "IDS", "token ids of the prompt, as 1,15043,29871; given several times: a sequence each", NULL,
+     NULL},
     {"like", 0, TT_OPTION_TEXT, "CAPTURE", "tokens, chunks and decode steps of this capture", NULL, NULL},
-    {"prompt", 'p', TT_OPTION_TEXT, "TEXT", "the prompt as text, made ids by the model's own tokenizer", NULL, NULL},
+    {"prompt", 'p', TT_OPTION_LIST, "TEXT", "the prompt as text, made ids by the model's own tokenizer; likewise", NULL, NULL},
     {"probe", 0, TT_OPTION_FLAG, NULL, "a prompt made to show what a short one hides: rotation, masks, windows, caches", NULL, NULL},
     TT_PROMPT_OPTIONS,
     {"chunk", 0, TT_OPTION_INTEGER, "N", "prompt in passes of N tokens", NULL, NULL},

@@ -102,25 +102,75 @@ static int make_default(struct tt_context *context, struct tt_ref_prompt *out)
     return 0;
 }
 
-int tt_ref_prompt(struct tt_context *context, const struct tt_analysis *model, struct tt_ref_prompt *out)
+/* ---- as given ---- */
+
+static int given_prompt(struct tt_context *context, const char *option, size_t index, struct tt_ref_prompt *out)
 {
-    const char *text = tt_option_text(context->options, "prompt"), *ids = tt_option_text(context->options, "tokens");
+    const char *given = tt_option_text_at(context->options, option, index);
+    struct tt_tokenize_options how;
+    if (strcmp(option, "tokens") == 0)
+        return tt_parse_tokens(given, &out->tokens, &out->count, &context->error);
+    out->text = tt_strdup(given);
+    return tt_prompt_options(context, &how) ||
+           tt_prompt_tokens(context, context->args[0], given, &how, &out->tokens, &out->count) ? -1 : 0;
+}
+
+static int given_prompts(struct tt_context *context, const char *option, struct tt_ref_prompts *out)
+{
+    int failed = 0;
+    out->count = tt_option_count(context->options, option);
+    out->items = tt_alloc_array(out->count, sizeof *out->items);
+    for (size_t i = 0; i < out->count && !failed; i++)
+        failed = given_prompt(context, option, i, &out->items[i]);
+    return failed;
+}
+
+int tt_ref_prompts(struct tt_context *context, const struct tt_analysis *model, struct tt_ref_prompts *out)
+{
+    bool text = tt_option_flag(context->options, "prompt"), ids = tt_option_flag(context->options, "tokens");
     bool probe = tt_option_flag(context->options, "probe");
     if (probe && (text || ids))
         return tt_fail(&context->error, TT_EINPUT, "--probe makes its own prompt; leave --%s out", text ? "prompt" : "tokens");
-    if (probe)
-        return make_probe(context, model, out);
-    if (!text && !ids)
-        return make_default(context, out);
-    out->text = tt_strdup(text);
-    return tt_given_prompt(context, context->args[0], &out->tokens, &out->count);
+    if (text && ids)
+        return tt_fail(&context->error, TT_EINPUT, "--prompt and --tokens both say what goes in; give one of them");
+    if (text || ids)
+        return given_prompts(context, text ? "prompt" : "tokens", out);
+    out->count = 1;
+    out->items = tt_alloc_array(1, sizeof *out->items);
+    return probe ? make_probe(context, model, out->items) : make_default(context, out->items);
 }
 
-void tt_ref_prompt_free(struct tt_ref_prompt *prompt)
+void tt_ref_prompts_free(struct tt_ref_prompts *prompts)
 {
-    free(prompt->tokens);
-    free(prompt->text);
-    *prompt = (struct tt_ref_prompt){0};
+    for (size_t i = 0; i < prompts->count; i++) {
+        free(prompts->items[i].tokens);
+        free(prompts->items[i].text);
+    }
+    free(prompts->items);
+    *prompts = (struct tt_ref_prompts){0};
+}
+
+static void add_prompt(cJSON *to, const struct tt_ref_prompt *prompt)
+{
+    if (prompt->text)
+        cJSON_AddStringToObject(to, "text", prompt->text);
+    cJSON *ids = cJSON_AddArrayToObject(to, "tokens");
+    for (int64_t i = 0; i < prompt->count; i++)
+        cJSON_AddItemToArray(ids, cJSON_CreateNumber(prompt->tokens[i]));
+}
+
+char *tt_ref_prompts_json(const struct tt_ref_prompts *prompts)
+{
+    cJSON *whole = prompts->count == 1 ? cJSON_CreateObject() : cJSON_CreateArray();
+    for (size_t i = 0; i < prompts->count; i++) {
+        cJSON *one = prompts->count == 1 ? whole : cJSON_CreateObject();
+        add_prompt(one, &prompts->items[i]);
+        if (one != whole)
+            cJSON_AddItemToArray(whole, one);
+    }
+    char *text = cJSON_PrintUnformatted(whole);
+    cJSON_Delete(whole);
+    return text;
 }
 
 /* ---- what it cannot show ---- */

@@ -128,42 +128,74 @@ static struct tt_trace *bare(const struct tt_graph *graph, const struct tt_trace
     return trace;
 }
 
-static void add_step(struct tt_trace *trace, int32_t token)
+static int last_pass_of(const struct tt_trace *trace, int sequence)
 {
-    const struct tt_trace_pass *last = &trace->passes[trace->npasses - 1];
-    int64_t keys = last->inputs.nkeys + 1;
+    int last = -1;
+    for (int i = 0; i < trace->npasses; i++)
+        last = trace->passes[i].sequence == sequence ? i : last;
+    return last;
+}
+
+/* One more token for a sequence, as pass `number`. */
+static void add_step(struct tt_trace *trace, int number, int sequence, int32_t token)
+{
+    const struct tt_pass_inputs *last = &trace->passes[last_pass_of(trace, sequence)].inputs;
+    int64_t keys = last->nkeys + 1;
     int64_t *positions = tt_alloc_array((size_t)keys, sizeof *positions);
-    memcpy(positions, last->inputs.key_positions, (size_t)(keys - 1) * sizeof *positions);
+    memcpy(positions, last->key_positions, (size_t)(keys - 1) * sizeof *positions);
     positions[keys - 1] = keys > 1 ? positions[keys - 2] + 1 : 0;
-    int sequence = last->sequence;
     struct tt_trace_pass *step = tt_trace_add_pass(
         trace, &(struct tt_pass_inputs){.ntokens = 1, .tokens = &token, .positions = positions + keys - 1, .nkeys = keys,
-                                        .key_positions = positions, .ngiven = last->inputs.ngiven,
-                                        .given = last->inputs.given});
+                                        .key_positions = positions, .ngiven = last->ngiven, .given = last->given});
+    step->pass = number;
     step->sequence = sequence;
     step->continues = true;
     step->phase = TT_DECODE;
     free(positions);
 }
 
+struct steps { /* decoding: the likeliest next token of each sequence */
+    int32_t *next; /* [sequences] */
+    int sequences;
+};
+
+static struct steps steps_of(const struct tt_trace *trace)
+{
+    struct steps steps = {0};
+    for (int i = 0; i < trace->npasses; i++)
+        if (trace->passes[i].sequence >= steps.sequences)
+            steps.sequences = trace->passes[i].sequence + 1;
+    steps.next = tt_alloc_array((size_t)steps.sequences + 1, sizeof *steps.next);
+    return steps;
+}
+
+static void add_steps(struct tt_trace *trace, const struct steps *steps)
+{
+    int number = trace->passes[trace->npasses - 1].pass + 1;
+    for (int s = 0; s < steps->sequences; s++)
+        if (last_pass_of(trace, s) >= 0)
+            add_step(trace, number, s, steps->next[s]);
+}
+
 static int run_passes(struct tt_graph *graph, struct tt_trace *trace, const struct tt_reference_options *options,
                       struct tt_recorder *recorder, struct tt_error *error)
 {
     struct tt_evaluator *evaluator = tt_evaluator_new(graph, trace);
-    int64_t given = trace->npasses, all = given + options->decode;
-    struct tt_progress progress = tt_progress_begin("reference", (uint64_t)all);
+    struct steps steps = steps_of(trace);
+    int64_t left = options->decode;
+    struct tt_progress progress = tt_progress_begin("reference", (uint64_t)(trace->npasses + left * steps.sequences));
     int failed = 0;
     tt_evaluator_round(evaluator, tt_precision_unit(options->precision));
     tt_evaluator_values_only(evaluator, true);
-    for (int i = 0; i < all && !failed; i++) {
-        int32_t next = 0;
-        failed = run_pass(evaluator, graph, trace, i, options, recorder, &next, error);
-        if (!failed && i + 1 >= given && i + 1 < all)
-            add_step(trace, next);
+    for (int i = 0; i < trace->npasses && !failed; i++) {
+        failed = run_pass(evaluator, graph, trace, i, options, recorder, &steps.next[trace->passes[i].sequence], error);
+        if (!failed && i + 1 == trace->npasses && left-- > 0)
+            add_steps(trace, &steps);
         tt_progress_step(&progress, (uint64_t)i + 1);
     }
     tt_progress_end(&progress);
     tt_evaluator_free(evaluator);
+    free(steps.next);
     return failed;
 }
 

@@ -16,7 +16,7 @@ struct tt_reference_options {
     enum tt_precision precision;
     const char *directory; /* of the capture to create */
     char *prompt;          /* JSON for the manifest's "prompt", NULL: none */
-    int64_t decode;        /* passes of one token each to add, always the likeliest next one */
+    int64_t decode;        /* passes of one token to add for each sequence, always the likeliest next one */
     /* Asked at each value before any later one reads it: may have the evaluator adopt another. 0 or -1 with *error. NULL:
      * nothing is replaced. */
     int (*replace)(void *user, struct tt_evaluator *evaluator, const struct tt_trace_pass *pass, int node,

@@ -16,6 +16,7 @@ LLAMA_LINEAR = ("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.o_proj", "ffn
 MINILM_LINEAR = ("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.o_proj", "ffn.up_proj", "ffn.down_proj")
 RIGHT = ("exact", "pass", "drift")
 PROMPT = "1,17,203,44,310,5,91,128,77,260,33"  # of hf_llama.py
+SHORTER_PROMPT = "1,300,12,45,199,8"
 TRANSPOSED = "encoder.layer.2.attention.self.key.weight"
 
 
@@ -67,6 +68,22 @@ def llama_batch_verify():
         verdict = ask("verify", capture, "--model", model, status=0)
         require(verdict["verdict"] == "match", f"verdict {verdict['verdict']}: {verdict['coverage']}")
         require_right(verdict, llama_places())
+
+
+def llama_batch_reference():
+    """The same against a reference of two sequences, each with its own prompt and decode steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, capture = traced_llama(folder, "--batch")
+        reference = os.path.join(folder, "reference")
+        made = run([COMMAND, "ref", model, "--tokens", PROMPT, "--tokens", SHORTER_PROMPT, "-n", str(PASSES - 1),
+                    "-o", reference])
+        require(made.returncode == 0, f"ref: status {made.returncode}\n{made.stderr.decode()}")
+        verdict = ask("compare", capture, reference, "--model", model, status=0)
+        require(verdict["verdict"] == "match", f"verdict {verdict['verdict']}: {verdict['coverage']}")
+        compared = {(row["pass"], row.get("sequence", 0)) for row in verdict["components"] if "reference" in row}
+        require(compared == {(p, s) for p in range(PASSES) for s in range(2)}, f"compared only {sorted(compared)}")
+        far = [row for row in verdict["components"] if "reference" in row and not row["reference"]["nmse"] < 1e-9]
+        require(not far, f"away from the reference: {far[:2]}")
 
 
 def llama_sdpa_verify():
@@ -133,7 +150,7 @@ def minilm_transposed():
         require(len(verdict["faults"]) == 1, f"one weight, {len(verdict['faults'])} faults: {verdict['faults'][1:]}")
 
 
-CASES = (llama_verify, llama_batch_verify, llama_sdpa_verify, llama_reference, llama_hooks, minilm_verify,
+CASES = (llama_verify, llama_batch_verify, llama_batch_reference, llama_sdpa_verify, llama_reference, llama_hooks, minilm_verify,
          minilm_transposed)
 
 if __name__ == "__main__":
