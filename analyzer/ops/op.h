@@ -115,7 +115,8 @@ struct tt_op {
                    struct tt_recovery *found, int most);
 };
 
-/* The table of all primitives; NULL for an unknown name. */
+/* The table of all primitives; NULL for an unknown name, behind the last one. */
 const struct tt_op *tt_op_find(const char *name);
+const struct tt_op *tt_op_at(size_t index);
 
 #endif
