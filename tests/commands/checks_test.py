@@ -22,20 +22,13 @@ try:
     import tokenizers
     import torch
     import tiny_models
+    from checks import check, failed
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
 PROMPT = "The color of the sky is"
 SAME = 1e-10  # NMSE of transformers in float32 and the reference in f64
-failures = 0
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 def run(*arguments, status=0):
@@ -187,7 +180,6 @@ def test_rope(folder):
 
 
 def test_weights(folder):
-    import convert
     import gguf
     model = Model("llama", folder)
     stored = safetensors.numpy.load_file(os.path.join(model.folder, "model.safetensors"))
@@ -258,7 +250,7 @@ def main():
     for case in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as folder:
             globals()["test_" + case](folder)
-    sys.exit(1 if failures else 0)
+    sys.exit(failed())
 
 
 if __name__ == "__main__":

@@ -10,18 +10,13 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, failed
+
 BUILD = os.environ["TENSORTAP_BUILD"]
 COMMAND = os.path.join(BUILD, "bin", "tensortap")
 ENGINE, MAKE_MODEL = sys.argv[1:3]
 IDS = "1,5,9,33,7,100"
-failures = 0
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 class Loop:
@@ -146,7 +141,7 @@ def main():
         for name, test in list(globals().items()):
             if name.startswith("test_"):
                 test(loop)
-    sys.exit(1 if failures else 0)
+    sys.exit(failed())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 77: torch, transformers or safetensors missing."""
 import json
 import os
-import shutil
 import sys
 
 try:

@@ -8,15 +8,10 @@ import tempfile
 
 import numpy as np
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, failed
+
 PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "model_files_test")
-failures = 0
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 def run(*arguments):
@@ -86,4 +81,4 @@ def main(tests):
             place = os.path.join(folder, test.__name__)
             os.makedirs(place)
             test(place)
-    sys.exit(failures != 0)
+    sys.exit(failed())

@@ -2,7 +2,6 @@
 """PyTorch archives (.pt, .bin) as arrays and as models against torch.load; what is not tensors in dictionaries is
 refused by name and never executed. 77: torch missing."""
 import collections
-import io
 import json
 import os
 import pickle

@@ -13,18 +13,12 @@ except ImportError as missing:
     print(missing)
     sys.exit(77)
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, failed
 from mixed_text import lines
 from vocabularies import gpt2, llama_metaspace
 
 PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "tensortap")
-failures = 0
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 def make(folder, kind, tokenizer, **config):
@@ -160,7 +154,7 @@ def main():
         tokenizer = gpt2(corpus)
         make(folder, (MistralForCausalLM, MistralConfig), tokenizer, sliding_window=64)
         probe(folder, tokenizer, 64)
-    return failures != 0
+    return failed()
 
 
 sys.exit(main())

@@ -16,18 +16,12 @@ except ImportError:
     print("tokenizers is not installed")
     sys.exit(77)
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, failed
 from mixed_text import lines
 
 PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "tensortap")
 LINES = int(os.environ.get("TENSORTAP_LINES", 10000))
-failures = 0
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 def ours(path, texts, *options):
@@ -408,7 +402,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for case in sys.argv[1:]:
             globals().get(case, lambda f: family(case, f))(folder)
-    return failures != 0
+    return failed()
 
 
 sys.exit(main())

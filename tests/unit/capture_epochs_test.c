@@ -19,18 +19,9 @@
 #include "base/error.h"
 #include "tensortap/reader.h"
 #include "tensortap/writer.h"
+#include "checks.h"
 
 enum { WIDTH = 128, CALLS = 3, ROWS = 64, OPERANDS = 3 * CALLS };
-
-static int failures;
-
-#define CHECK(condition)                                                                             \
-    do {                                                                                             \
-        if (!(condition)) {                                                                          \
-            fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition);    \
-            failures++;                                                                              \
-        }                                                                                            \
-    } while (0)
 
 static char parent[] = "/tmp/tensortap-unit-XXXXXX";
 static float *file_weights;                     /* [CALLS, WIDTH, WIDTH], in a file */

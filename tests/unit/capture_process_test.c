@@ -19,20 +19,11 @@
 #include "base/error.h"
 #include "tensortap/reader.h"
 #include "tensortap/writer.h"
+#include "checks.h"
 
 #define THREADS 8
 #define CALLS   400
 #define WIDTH   96
-
-static int failures;
-
-#define CHECK(condition)                                                                             \
-    do {                                                                                             \
-        if (!(condition)) {                                                                          \
-            fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition);    \
-            failures++;                                                                              \
-        }                                                                                            \
-    } while (0)
 
 static char parent[] = "/tmp/tensortap-process-XXXXXX";
 

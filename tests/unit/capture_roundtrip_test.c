@@ -16,16 +16,7 @@
 #include "base/error.h"
 #include "tensortap/reader.h"
 #include "tensortap/writer.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                             \
-    do {                                                                                             \
-        if (!(condition)) {                                                                          \
-            fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition);    \
-            failures++;                                                                              \
-        }                                                                                            \
-    } while (0)
+#include "checks.h"
 
 static char parent[] = "/tmp/tensortap-unit-XXXXXX";
 

@@ -11,16 +11,7 @@
 #include "base/options.h"
 #include "base/select.h"
 #include "base/text.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                   \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
+#include "checks.h"
 
 static const struct tt_option own[] = {
     {"fast", 'f', TT_OPTION_FLAG, NULL, "", NULL, NULL},

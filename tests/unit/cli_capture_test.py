@@ -6,15 +6,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, failed
+
 BIN = os.path.join(os.environ["TENSORTAP_BUILD"], "bin")
-failures = 0
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 def run(*arguments):
@@ -139,7 +134,7 @@ def main():
         test_show(capture)
         test_several(os.path.join(folder, "several"))
         test_killed_and_repaired(os.path.join(folder, "killed"))
-    sys.exit(failures != 0)
+    sys.exit(failed())
 
 
 main()

@@ -16,16 +16,7 @@
 
 #include "base/elf_file.h"
 #include "base/program.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                   \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
+#include "checks.h"
 
 /* Offsets into `names`. */
 enum { NAME_NEEDED = 1, NAME_RUN_PATH = 11, NAME_GEMM = 20, NAME_OWN = 27 };

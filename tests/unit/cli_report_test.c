@@ -11,16 +11,7 @@
 #include "report/picture.h"
 #include "report/sheet.h"
 #include "report/values.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                   \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
+#include "checks.h"
 
 static void check_text(const char *found, const char *expected)
 {

@@ -11,17 +11,12 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, failed
+
 BUILD = os.environ["TENSORTAP_BUILD"]
 PROGRAM = os.path.join(BUILD, "bin", "tensortap")
 TAP = os.path.join(BUILD, "lib", "libtensortap.so")
-failures = 0
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 def stand_in():
@@ -173,7 +168,7 @@ def main():
         for test in (test_streams_and_status, test_document, test_environment, test_set_up_failures, test_signals,
                      test_terminal, test_reasons, test_capture):
             test(folder)
-    sys.exit(failures != 0)
+    sys.exit(failed())
 
 
 main()

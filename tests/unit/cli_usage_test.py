@@ -6,15 +6,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, failed
+
 PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "tensortap")
-failures = 0
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 def run(*arguments, **more):
@@ -84,7 +79,7 @@ def main():
         test_help()
         test_errors(folder)
         test_job_file(folder)
-    sys.exit(failures != 0)
+    sys.exit(failed())
 
 
 main()

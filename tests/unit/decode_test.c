@@ -10,18 +10,9 @@
 #include <string.h>
 
 #include "model/tensors.h"
+#include "checks.h"
 
 #define BLOCKS 3
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                  \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
 
 static void fill(unsigned char *bytes, size_t count)
 {

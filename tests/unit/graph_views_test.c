@@ -7,16 +7,7 @@
 #include <string.h>
 
 #include "graph/private.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                   \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
+#include "checks.h"
 
 enum { A = 4, B = 6, C = 5 };
 

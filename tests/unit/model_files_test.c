@@ -18,17 +18,9 @@
 #include "model/arrays.h"
 #include "model/half.h"
 #include "model/model.h"
+#include "checks.h"
 
-static int failures;
 static char folder[] = "/tmp/tensortap-model-XXXXXX";
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                  \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
 
 /* ---- dump ---- */
 

@@ -11,16 +11,7 @@
 
 #include "model/half.h"
 #include "model/identity.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                  \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
+#include "checks.h"
 
 enum { ROWS = 48, COLUMNS = 40, COUNT = ROWS * COLUMNS, HEADS = 4 };
 

@@ -8,6 +8,9 @@ import sys
 import tempfile
 import zipfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, failed
+
 try:
     import gguf
     import numpy as np
@@ -18,15 +21,7 @@ except ImportError as missing:
     sys.exit(77)
 
 PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "model_files_test")
-failures = 0
 SCRATCH = None  # a folder for what the program writes
-
-
-def check(condition, what):
-    global failures
-    if not condition:
-        print("FAILED:", what)
-        failures += 1
 
 
 def run(*arguments):
@@ -328,7 +323,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as SCRATCH:
         for test in (test_gguf, test_gguf_splits, test_safetensors, test_shards, test_cache, test_numpy):
             test(folder, random)
-    return failures != 0
+    return failed()
 
 
 sys.exit(main())

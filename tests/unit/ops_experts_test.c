@@ -8,16 +8,7 @@
 #include <string.h>
 
 #include "ops/op.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                    \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
+#include "checks.h"
 
 enum { EXPERTS = 16, OUTPUTS = 6, INPUTS = 10, TOKENS = 4, PLACES = 2 };
 

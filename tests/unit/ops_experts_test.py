@@ -12,42 +12,12 @@ except ImportError:
     sys.exit(77)
 
 from ops_driver import BF16, Ops, evaluate, evaluate_all, judge
+from ops_torch import Numbers, bf16, equal, f32, f64, fail, right, run, wrong
 
-torch.set_num_threads(1)
-f32 = np.float32
 ops = Ops()
-rng = np.random.default_rng(11)
-failures = []
+numbers = Numbers(11)
+rng, normal = numbers.rng, numbers.normal
 UNKNOWN = 1e200
-
-
-def normal(*shape, scale=1.0):
-    return (rng.standard_normal(shape) * scale).astype(f32)
-
-
-def bf16(x):
-    return torch.tensor(np.asarray(x, f32)).bfloat16()
-
-
-def f64(tensor):
-    return tensor.double().numpy()
-
-
-def fail(text):
-    failures.append(text)
-
-
-def right(name, expected, observed):
-    if expected.v.shape != np.shape(observed):
-        return fail(f"{name}: shape {expected.v.shape}, not {np.shape(observed)}")
-    chi2, z = judge(expected, observed)
-    if not (chi2 <= 4 and z < 16):
-        fail(f"{name}: a right engine has chi2 {chi2:.3g}, z {z:.3g}")
-
-
-def equal(name, found, expected):
-    if not np.array_equal(found, expected):
-        fail(f"{name}: {np.sum(found != expected)} of {np.size(expected)} differ")
 
 
 def grouped(scores, groups, kept, total):
@@ -291,13 +261,4 @@ def test_refusals():
     refused("mul", "elements", inputs=[x, normal(4, 2)])
 
 
-def main():
-    for name, test in sorted(globals().items()):
-        if name.startswith("test_") and (len(sys.argv) < 2 or sys.argv[1] in name):
-            test()
-    ops.close()
-    print("\n".join(failures) or "ok")
-    return bool(failures)
-
-
-sys.exit(main())
+run(globals(), ops)

@@ -14,13 +14,12 @@ try:
 except ImportError:
     sys.exit(77)
 
-from ops_driver import BF16, Ops, evaluate, evaluate_all, judge
+from ops_driver import BF16, Ops, evaluate, evaluate_all
+from ops_torch import Numbers, bf16, f32, f64, fail, right, run, wrong
 
-torch.set_num_threads(1)
-f32 = np.float32
 ops = Ops()
-rng = np.random.default_rng(5)
-failures = []
+numbers = Numbers(5)
+normal = numbers.normal
 DIMS = 64
 SHORT = [1 + 0.03 * i for i in range(DIMS // 2)]
 LONG = [2 + 0.7 * i for i in range(DIMS // 2)]
@@ -34,34 +33,6 @@ SCALINGS = {  # name: (scaling, parameters of transformers, of the op, divisors)
     "longrope": ("longrope", {"factor": 4.0, "original_max_position_embeddings": 1024, "short_factor": SHORT,
                               "long_factor": LONG}, {"original_context": 1024}, [SHORT, LONG]),
 }
-
-
-def normal(*shape, scale=1.0):
-    return (rng.standard_normal(shape) * scale).astype(f32)
-
-
-def bf16(x):
-    return torch.tensor(np.asarray(x, f32)).bfloat16()
-
-
-def f64(tensor):
-    return tensor.double().numpy()
-
-
-def fail(text):
-    failures.append(text)
-
-
-def right(name, expected, observed):
-    chi2, z = judge(expected, observed)
-    if not (chi2 <= 4 and z < 16):
-        fail(f"{name}: a right engine has chi2 {chi2:.3g}, z {z:.3g}")
-
-
-def wrong(name, expected, other):
-    chi2 = judge(expected, other.v.astype(f32))[0]
-    if not chi2 > 100:
-        fail(f"{name}: only chi2 {chi2:.3g} from the right form")
 
 
 def rotated(x, angle, magnitude):
@@ -170,13 +141,4 @@ def test_joined_norm():
         right(f"{op} of each head, weights of all", ops.forward(op, **apart), rows)
 
 
-def main():
-    for name, test in sorted(globals().items()):
-        if name.startswith("test_"):
-            test()
-    ops.close()
-    print("\n".join(failures) or "ok")
-    return bool(failures)
-
-
-sys.exit(main())
+run(globals(), ops)

@@ -11,32 +11,13 @@ except ImportError:
     sys.exit(77)
 
 from ops_driver import BF16, Ops, evaluate, evaluate_all, judge
+from ops_torch import Numbers, bf16, f32, f64, fail, right, run, wrong
 
-torch.set_num_threads(1)
-f32 = np.float32
 ops = Ops()
-rng = np.random.default_rng(11)
-failures = []
+numbers = Numbers(11)
+normal, massive = numbers.normal, numbers.massive
 TOKENS, STREAMS, WIDTH = 12, 4, 256
 CONFIG = {"hidden": WIDTH, "nan": float("nan")}
-
-
-def normal(*shape, scale=1.0):
-    return (rng.standard_normal(shape) * scale).astype(f32)
-
-
-def massive(*shape):
-    x = normal(*shape)
-    x[..., 3] *= 300
-    return x
-
-
-def bf16(x):
-    return torch.tensor(np.asarray(x, f32)).bfloat16()
-
-
-def f64(tensor):
-    return tensor.double().numpy()
 
 
 def standard_deviations(x, share):
@@ -81,15 +62,6 @@ def cases():
     }
 
 
-def right(name, expected, observed):
-    if expected.v.shape != observed.shape:
-        failures.append(f"{name}: shape {expected.v.shape}, torch has {observed.shape}")
-        return
-    chi2, z = judge(expected, observed)
-    if not (chi2 <= 4 and z < 16):
-        failures.append(f"{name}: a right engine has chi2 {chi2:.3g}, z {z:.3g}")
-
-
 def test_against_torch():
     for op, (call, function) in cases().items():
         arrays = list(call.get("inputs", ())) + list(call.get("weights", ()))
@@ -98,7 +70,7 @@ def test_against_torch():
         value = ops.forward(op, **call).v
         limit = 1e-6 if op == "sparsify" else 1e-13  # torch takes the quantile in f32
         if np.abs(value - exact).max() > limit * max(1, np.abs(exact).max()):
-            failures.append(f"{op}: {np.abs(value - exact).max():.3g} from torch in f64")
+            fail(f"{op}: {np.abs(value - exact).max():.3g} from torch in f64")
         low = [bf16(array) for array in arrays]
         split = len(call.get("inputs", ()))
         rounded = {**call, "inputs": [f64(t) for t in low[:split]], "weights": [f64(t) for t in low[split:]]}
@@ -126,9 +98,9 @@ def test_variants():
             seen += 1
             chi2 = judge(expected, wrong.v.astype(f32))[0] if wrong.v.shape == expected.v.shape else np.inf
             if not chi2 > 100:
-                failures.append(f"{op} {cause} {sets}: only chi2 {chi2:.3g} from the right form")
+                fail(f"{op} {cause} {sets}: only chi2 {chi2:.3g} from the right form")
     if seen < 25:
-        failures.append(f"only {seen} wrong forms were tried")
+        fail(f"only {seen} wrong forms were tried")
 
 
 def test_one_vector_for_all():
@@ -149,7 +121,7 @@ def test_chunks_return():
     cut = ops.forward("chunk", inputs=[x], attributes={"size": 4})
     back = ops.forward("unchunk", inputs=[cut.v], attributes={"size": 4}, positions=np.arange(10))
     if not np.array_equal(back.v, x.astype(np.float64)):
-        failures.append("unchunk does not undo chunk")
+        fail("unchunk does not undo chunk")
 
 
 def test_undecided_gates():
@@ -157,23 +129,14 @@ def test_undecided_gates():
     at, far = 0.5, np.array([[0.5], [0.2], [0.8]], f32)
     similar = ops.forward("similarity", inputs=[np.eye(3, 4), np.eye(3, 4)])
     if similar.var.max() > 1e-10:
-        failures.append("similarity: error bar of a perfect match is too wide")
+        fail("similarity: error bar of a perfect match is too wide")
     gate = ops.forward("gate", inputs=[far], attributes={"limit": at})
     if not np.array_equal(gate.v[:, 0], [0, 1, 0]):
-        failures.append(f"gate: {gate.v[:, 0]}")
+        fail(f"gate: {gate.v[:, 0]}")
     closed = ops.forward("gate", inputs=[far, np.zeros((3, 1))], attributes={"keep": "always"})
     nothing = ops.forward("gate", inputs=[np.full((1, 1), np.nan)], attributes={"keep": "not_above"})
     if closed.v.any() or nothing.v[0, 0] != 1:
-        failures.append("gate: a closed gate opened, or NaN counted as above the limit")
+        fail("gate: a closed gate opened, or NaN counted as above the limit")
 
 
-def main():
-    for name, test in sorted(globals().items()):
-        if name.startswith("test_"):
-            test()
-    ops.close()
-    print("\n".join(failures) or "ok")
-    return bool(failures)
-
-
-sys.exit(main())
+run(globals(), ops)

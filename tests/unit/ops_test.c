@@ -10,16 +10,7 @@
 #include <string.h>
 
 #include "ops/op.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                    \
-            failures++;                                                                                      \
-        }                                                                                                    \
-    } while (0)
+#include "checks.h"
 
 static const struct tt_numerics f32 = {0x1p-24, 0x1p-24};
 

@@ -11,45 +11,19 @@ except ImportError:
     sys.exit(77)
 
 from ops_driver import BF16, F16, Ops, evaluate, evaluate_all, judge
+from ops_torch import Numbers, bf16, f32, f64, fail, right, run, wrong
 
-torch.set_num_threads(1)
-f32 = np.float32
 ops = Ops()
-rng = np.random.default_rng(7)
-failures = []
+numbers = Numbers(7)
+normal, massive = numbers.normal, numbers.massive
 POSITIONS = (0, 500, 5000, 100000)
 SIZES = (64, 1024, 4096, 14336)
 CONFIG = {"head_dim": 64, "heads": 4, "kv_heads": 2, "hidden": 256}
 
 
-def massive(*shape, size=300.0):
-    """Gaussian rows with one channel far above the rest, as residual streams have."""
-    x = rng.standard_normal(shape).astype(f32)
-    x[..., 3] *= size
-    return x
-
-
-def normal(*shape, scale=1.0):
-    return (rng.standard_normal(shape) * scale).astype(f32)
-
-
 def sequential(terms):
     """A float loop: sum += term."""
     return np.cumsum(terms, axis=-1, dtype=f32)[..., -1]
-
-
-def bf16(x):
-    return torch.tensor(np.asarray(x, f32)).bfloat16()
-
-
-def f64(tensor):
-    return tensor.double().numpy()
-
-
-def right(name, expected, observed):
-    chi2, z = judge(expected, observed)
-    if not (chi2 <= 4 and z < 16):
-        failures.append(f"{name}: a right engine has chi2 {chi2:.3g}, z {z:.3g}")
 
 
 def test_linear():
@@ -241,7 +215,7 @@ def test_pointwise():
     right("embedding bf16", value, f64(F.embedding(torch.tensor(tokens), low) * torch.tensor(55.5).bfloat16()))
     rows = ops.forward("rows", inputs=[a], attributes={"which": "last"})
     if rows.v.shape != (1, 256) or not (rows.v == a[-1:]).all():
-        failures.append("rows: not the last row")
+        fail("rows: not the last row")
 
 
 def example(op):
@@ -279,7 +253,7 @@ def check_variant(op, call, cause, attributes, expected):
     if chi2 <= 1:
         return 0  # equal on this data
     if not chi2 > 100:
-        failures.append(f"{op} {cause} {attributes}: only chi2 {chi2:.3g} from the right form")
+        fail(f"{op} {cause} {attributes}: only chi2 {chi2:.3g} from the right form")
     right(f"{op} {cause} {attributes} against itself", wrong, observed)
     return 1
 
@@ -303,9 +277,9 @@ def test_variants():
                     continue
                 loose = ops.forward(op, **with_attributes(call, evaluate_all(sets, names)))
                 if not (loose.var >= expected.var).all() or not np.array_equal(loose.v, expected.v):
-                    failures.append(f"{op} benign {cause}: changes values or narrows the error bar")
+                    fail(f"{op} benign {cause}: changes values or narrows the error bar")
     if seen < 70:
-        failures.append(f"only {seen} variants could be told from the right form")
+        fail(f"only {seen} variants could be told from the right form")
 
 
 def planted(op, cause, attributes, call=None, u_store=None, check=None):
@@ -322,9 +296,9 @@ def planted(op, cause, attributes, call=None, u_store=None, check=None):
         if what == cause and close:
             chi2 = judge(ops.forward(op, **with_attributes(call, sets)), observed)[0]
             if chi2 > 4:
-                failures.append(f"{op} {attributes}: recovered, but chi2 is {chi2:.3g} after")
+                fail(f"{op} {attributes}: recovered, but chi2 is {chi2:.3g} after")
             return
-    failures.append(f"{op} {attributes}: {cause} not recovered from {found}")
+    fail(f"{op} {attributes}: {cause} not recovered from {found}")
 
 
 def test_recoveries():
@@ -396,17 +370,7 @@ def test_right_engines_recover_nothing():
         call = example(op)
         observed = ops.forward(op, **call).v.astype(f32)
         if found := ops.recover(op, observed, **call):
-            failures.append(f"{op}: a right engine yields {found}")
+            fail(f"{op}: a right engine yields {found}")
 
 
-def main():
-    tests = [test for name, test in sorted(globals().items()) if name.startswith("test_")]
-    for test in tests:
-        if len(sys.argv) < 2 or sys.argv[1] in test.__name__:
-            test()
-    ops.close()
-    print("\n".join(failures) or "ok")
-    return bool(failures)
-
-
-sys.exit(main())
+run(globals(), ops)

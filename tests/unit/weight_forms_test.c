@@ -8,12 +8,12 @@
 
 #include "diagnose/weight_forms.h"
 #include "model/half.h"
+#include "checks.h"
 
 #define ROWS    96
 #define COLUMNS 128
 #define COUNT   (ROWS * COLUMNS)
 
-static int failures;
 static double file[COUNT], used[COUNT + ROWS * 64];
 
 static double noise(void)
@@ -38,7 +38,7 @@ static void start(void)
 /* `cause` NULL: no fault, named `words`; else the cause and a part of what was found. */
 static void expect(const char *what, enum tt_dtype dtype, const char *cause, const char *words)
 {
-    struct tt_weight_pair pair = {ROWS, COLUMNS, used, file, dtype};
+    struct tt_weight_pair pair = {.rows = ROWS, .columns = COLUMNS, .used = used, .file = file, .dtype = dtype};
     struct tt_weight_form form = {0};
     bool found = tt_weight_form(&pair, &form);
     bool right = found && (cause ? !form.benign && strcmp(form.cause, cause) == 0 && strstr(form.found, words)
@@ -192,7 +192,7 @@ static void test_types(void)
 /* Few wrong numbers are neither rounding nor a form. */
 static void test_unknown(void)
 {
-    struct tt_weight_pair pair = {ROWS, COLUMNS, used, file, TT_F32};
+    struct tt_weight_pair pair = {.rows = ROWS, .columns = COLUMNS, .used = used, .file = file, .dtype = TT_F32};
     struct tt_weight_form form;
     start();
     if (!tt_weight_same(&pair))
