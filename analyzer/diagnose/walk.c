@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "diagnose/diagnose.h"
 #include "diagnose/coverage.h"
+#include "diagnose/hypotheses.h"
 #include "diagnose/inputs.h"
 #include "diagnose/otherwise.h"
 #include "diagnose/walk.h"
@@ -85,12 +86,18 @@ static bool add_distinct(int **list, int *count, int value)
     return true;
 }
 
-static void add_component(struct tt_fault *fault, const char *component)
+static bool has_component(const struct tt_fault *fault, const char *component)
 {
     for (int i = 0; i < fault->ncomponents; i++)
         if (strcmp(fault->components[i], component) == 0)
-            return;
-    if (fault->ncomponents < (int)(sizeof fault->components / sizeof *fault->components))
+            return true;
+    return false;
+}
+
+static void add_component(struct tt_fault *fault, const char *component)
+{
+    if (!has_component(fault, component) &&
+        fault->ncomponents < (int)(sizeof fault->components / sizeof *fault->components))
         snprintf(fault->components[fault->ncomponents++], sizeof fault->components[0], "%s", component);
 }
 
@@ -110,7 +117,7 @@ static struct tt_fault *same_fault(struct tt_verdict *v, const struct tt_fault *
         bool unknown = strcmp(fault->cause, "unknown") == 0 || strncmp(fault->cause, "value.", 6) == 0 ||
                        strncmp(fault->cause, "flow.", 5) == 0;
         if (strcmp(old->cause, fault->cause) == 0 &&
-            (unknown ? strcmp(old->component, fault->component) == 0
+            (unknown ? has_component(old, fault->component)
                      : strcmp(old->found, fault->found) == 0 || strncmp(fault->cause, "kv.", 3) == 0 ||
                            strncmp(fault->cause, "linear.", 7) != 0))
             return old;
@@ -166,6 +173,21 @@ static struct tt_diagnosis diagnosis_of(const struct walk *w)
                                  .confirmed = w->confirmed};
 }
 
+/* Ops of a layer with the same settings (the rotations of q and k) have what is wrong with these in common: one fault. */
+static void join_siblings(const struct walk *w, const struct tt_diagnosis *d, struct tt_fault *fault, const int *span, int n)
+{
+    for (int i = 0; i < w->verdict->nfaults && strcmp(fault->cause, "unknown") == 0; i++) {
+        struct tt_fault *old = &w->verdict->faults[i];
+        struct tt_siblings group = {0};
+        if (strcmp(old->cause, "unknown") == 0 && !has_component(old, fault->component))
+            group = tt_siblings_of(d, span, n, old->node);
+        if (group.count < 2)
+            continue;
+        snprintf(fault->component, sizeof fault->component, "%s", tt_graph_node(w->graph, group.node[1])->blame);
+        add_component(old, fault->component);
+    }
+}
+
 static void name_fault(struct walk *w, const struct tt_observation *o, const struct tt_judgement *j, const int *span,
                        int n)
 {
@@ -178,6 +200,7 @@ static void name_fault(struct walk *w, const struct tt_observation *o, const str
         tt_evaluator_persist(w->evaluator, &fault.repair);
     else if (!fault.explained)
         mark_doubtful(w, span, n);
+    join_siblings(w, &d, &fault, span, n);
     add_fault(w, &fault);
     w->stop = w->options->stop_at_first;
 }

@@ -179,6 +179,7 @@ static const struct tt_variant variants[] = {
     {"rope.frequency_scale", "scaling='none'", "scaling!='none'"},
     {"rope.frequency_scale", "factor=1/factor", "scaling!='none'"},
     {"rope.frequency_scale", "scaling='linear'", "scaling!='none' && scaling!='linear'"},
+    {"rope.frequency_scale", "truncate=1-truncate", "scaling=='yarn'"},
     {"rope.frequency_scale", "long=0", "scaling=='longrope'"},
     {"rope.magnitude_scale", "attn_factor=1", "scaling=='yarn' || scaling=='longrope'"},
     {"rope.position_precision", "position_bits=8", NULL},

@@ -212,6 +212,51 @@ static void recover_theta(struct recovery *r)
     free(scratch);
 }
 
+/* ---- settings of the scaling ---- */
+
+#define MOST_VALUES 16
+
+static const struct {
+    const char *name;
+    double values[MOST_VALUES]; /* beside the nominal one times powers of two; 0: no more */
+} settings[] = {
+    {"factor", {1, 2, 2.5, 3, 4, 5, 6, 8, 10, 16, 20, 32, 40, 64, 128}},
+    {"original_context", {512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072}},
+    {"low_freq_factor", {0.5, 1, 2, 3}},
+    {"high_freq_factor", {1, 2, 3, 4, 6, 8}},
+    {"beta_fast", {8, 16, 24, 32, 48, 64}},
+    {"beta_slow", {0.5, 1, 2, 3, 4}},
+};
+
+static void consider_setting(const struct recovery *r, const char *name, double value, double *scratch, double *best,
+                             double *least)
+{
+    struct hypothesis h = {scratch, 1, 0};
+    double here = value > 0 && !nominal_frequencies(r, name, value, scratch) ? disagreement(&r->angles, &h, INFINITY) : 2;
+    if (here < *least) {
+        *least = here;
+        *best = value;
+    }
+}
+
+/* One number of the scaling that is another than the model's: those that people write. */
+static void recover_setting(struct recovery *r)
+{
+    double *scratch = tt_alloc_array((size_t)r->angles.pairs, sizeof *scratch);
+    bool scaled = strcmp(tt_op_string(r->list.call, "scaling", "none"), "none") != 0;
+    for (size_t i = 0; scaled && i < sizeof settings / sizeof *settings; i++) {
+        double nominal = tt_op_number(r->list.call, settings[i].name, 1), best = nominal, least = 2;
+        consider_setting(r, settings[i].name, nominal, scratch, &best, &least);
+        for (double by = 1.0 / 64; by <= 64; by *= 2)
+            consider_setting(r, settings[i].name, nominal * by, scratch, &best, &least);
+        for (int j = 0; j < MOST_VALUES && settings[i].values[j] > 0; j++)
+            consider_setting(r, settings[i].name, settings[i].values[j], scratch, &best, &least);
+        if (best != nominal)
+            offer(r, "rope.frequency_scale", settings[i].name, nominal, best);
+    }
+    free(scratch);
+}
+
 /* ---- positions ---- */
 
 /* The position that explains one token's angles best, among integers near 0 and near the nominal one. */
@@ -367,20 +412,21 @@ static void offer_fewer_dims(struct recovery *r, int64_t dims)
 }
 
 /* The form alone, before anything else is fitted. */
-static void offer_form(struct recovery *r, bool nominal_interleaved)
+static void offer_form(struct recovery *r, bool nominal_interleaved, int64_t nominal_dims)
 {
     bool pairing = r->rope.interleaved != nominal_interleaved;
-    char found[48];
+    char expected[48], found[48];
     if (!r->form.count)
         return;
+    snprintf(expected, sizeof expected, "%s, dims %lld", nominal_interleaved ? "interleaved" : "half",
+             (long long)nominal_dims);
     snprintf(found, sizeof found, "%s", r->form_text + 2);
-    tt_recovery_offer(&r->list, pairing ? "rope.pairing" : "rope.partial_dims", &r->form,
-                      nominal_interleaved ? "interleaved" : "half", found);
+    tt_recovery_offer(&r->list, pairing ? "rope.pairing" : "rope.partial_dims", &r->form, expected, found);
 }
 
 static void recover_parameters(struct recovery *r)
 {
-    static void (*const steps[])(struct recovery *) = {recover_theta, recover_position,
+    static void (*const steps[])(struct recovery *) = {recover_theta, recover_setting, recover_position,
                                                        recover_frequency_scale, recover_magnitude};
     read_angles(r->list.call, &r->rope, r->list.observed->v, &r->angles);
     if (!nominal_frequencies(r, NULL, 0, r->angles.frequency)) {
@@ -398,8 +444,9 @@ int tt_rope_recover(const struct tt_op_call *call, const struct tt_value *observ
         r.rope.dims < 2 || !r.rope.tokens)
         return 0;
     bool nominal = r.rope.interleaved;
+    int64_t dims = r.rope.dims;
     choose_form(&r);
-    offer_form(&r, nominal);
+    offer_form(&r, nominal, dims);
     if (!r.form.count)
         offer_fewer_dims(&r, r.rope.dims);
     if (!r.list.count)
