@@ -97,7 +97,8 @@ static double predicted(const struct tt_value *value)
     return size > 0 && !tt_unknown(variance) ? variance / size : 0;
 }
 
-static struct envelope envelope_of(struct tt_graph *graph, const struct tt_trace *run)
+/* `unit`: round-off of the rougher of the two runs. */
+static struct envelope envelope_of(struct tt_graph *graph, const struct tt_trace *run, double unit)
 {
     struct envelope e = {.nodes = tt_graph_nnodes(graph)};
     struct tt_trace *trace = tt_trace_new(graph);
@@ -109,7 +110,7 @@ static struct envelope envelope_of(struct tt_graph *graph, const struct tt_trace
         pass->blind = run->passes[i].blind;
         pass->tokens_by = run->passes[i].tokens_by;
     }
-    trace->unit = run->unit;
+    trace->unit = unit;
     struct tt_evaluator *evaluator = tt_evaluator_new(graph, trace);
     for (int i = 0; i < run->npasses; i++) {
         tt_evaluator_begin(evaluator, i);
@@ -253,10 +254,10 @@ int tt_compare(struct tt_graph *graph, struct tt_verdict *v, struct tt_trace *tr
 {
     int compared = 0;
     compare_inputs(v, reference);
-    struct envelope envelope = envelope_of(graph, trace);
     uint8_t *reached = downstream(graph, v);
     for (int i = 0; i < reference->npasses; i++)
         tt_trace_load(reference, i);
+    struct envelope envelope = envelope_of(graph, trace, fmax(trace->unit, tt_trace_usual_unit(reference)));
     for (int i = 0; i < v->nrows; i++) {
         struct tt_row *row = &v->rows[i];
         load_only(trace, row);

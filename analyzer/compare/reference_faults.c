@@ -11,8 +11,13 @@
 
 int tt_compare_judge_reference(struct tt_graph *graph, struct tt_verdict *v, struct tt_trace *reference)
 {
+    double unit = tt_trace_usual_unit(reference);
+    reference->unit = unit;
+    reference->weight_unit = unit > 0x1p-24 ? unit : 0; /* a model loaded into that type has weights of it */
+    tt_graph_round_weights(graph, reference->weight_unit);
     struct tt_verdict *judged = tt_verify(graph, reference, &(struct tt_verify_options){0});
     int found = judged->nfaults;
+    tt_graph_round_weights(graph, v->trace->weight_unit);
     if (found) {
         v->faults = tt_grow(v->faults, (size_t)(v->nfaults + found), sizeof *v->faults);
         memcpy(v->faults + v->nfaults, judged->faults, (size_t)found * sizeof *v->faults);

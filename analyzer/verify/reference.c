@@ -307,20 +307,6 @@ static void read_value(struct tt_trace *trace, struct tt_trace_pass *pass, const
     tt_observation_finish(o);
 }
 
-/* Round-off of most values: that of the run's --precision. */
-static double usual_unit(const struct tt_trace *trace)
-{
-    static const double units[] = {0x1p-53, 0x1p-24, 0x1p-11, 0x1p-8};
-    int count[4] = {0}, best = 0;
-    for (int i = 0; i < trace->npasses; i++)
-        for (int j = 0; j < trace->passes[i].nobservations; j++)
-            for (int k = 0; k < 4; k++)
-                count[k] += trace->passes[i].observations[j].unit == units[k];
-    for (int k = 1; k < 4; k++)
-        best = count[k] > count[best] ? k : best;
-    return units[best];
-}
-
 struct tt_trace *tt_reference_read(const struct tt_capture *capture, const struct tt_graph *graph, struct tt_error *error)
 {
     struct tt_trace *trace = tt_trace_new(graph);
@@ -335,7 +321,7 @@ struct tt_trace *tt_reference_read(const struct tt_capture *capture, const struc
             read_value(trace, pass, capture, call);
     }
     if (trace->npasses) {
-        trace->unit = usual_unit(trace);
+        trace->unit = tt_trace_usual_unit(trace);
         return trace;
     }
     tt_trace_free(trace);

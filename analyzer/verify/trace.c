@@ -188,6 +188,19 @@ void tt_observation_finish(struct tt_observation *o)
     o->unit = fmax(unit, declared); /* a few numbers may look narrower than they are: harmless, they are exact */
 }
 
+double tt_trace_usual_unit(const struct tt_trace *trace)
+{
+    static const double units[] = {0x1p-53, 0x1p-24, 0x1p-11, 0x1p-8};
+    int count[4] = {0}, best = 0;
+    for (int i = 0; i < trace->npasses; i++)
+        for (int j = 0; j < trace->passes[i].nobservations; j++)
+            for (int k = 0; k < 4; k++)
+                count[k] += trace->passes[i].observations[j].unit == units[k];
+    for (int k = 1; k < 4; k++)
+        best = count[k] > count[best] ? k : best;
+    return units[best];
+}
+
 bool tt_observation_complete(const struct tt_observation *o)
 {
     return o->nseen == tt_value_rows(&o->value);

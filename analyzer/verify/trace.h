@@ -83,6 +83,8 @@ int tt_trace_shape(const struct tt_graph *graph, const struct tt_trace_pass *pas
                    int64_t shape[TT_VALUE_RANK]);
 /* After the last write: counts seen rows, finds the unit. */
 void tt_observation_finish(struct tt_observation *observation);
+/* Round-off of most values that are in memory: a run's precision as it shows in its numbers. */
+double tt_trace_usual_unit(const struct tt_trace *trace);
 bool tt_observation_complete(const struct tt_observation *observation);
 
 #endif

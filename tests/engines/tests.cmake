@@ -40,7 +40,7 @@ foreach(case llama minilm)
 endforeach()
 
 # What the command says of them.
-foreach(case llama_verify llama_batch_verify llama_batch_reference llama_sdpa_verify llama_reference llama_hooks minilm_verify minilm_transposed)
+foreach(case llama_verify llama_batch_verify llama_batch_reference llama_sdpa_verify llama_reference llama_wrong_reference llama_hooks minilm_verify minilm_transposed)
     add_test(NAME engines.verified.${case}
              COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/verified_engines.py ${case})
     set_tests_properties(engines.verified.${case} PROPERTIES LABELS medium SKIP_RETURN_CODE 77

@@ -4,7 +4,9 @@
 
 Usage: verified_engines.py [CASE …]
 """
+import json
 import os
+import shutil
 import tempfile
 
 from traced import COMMAND, HERE, PYTHON, ask, engine, main, require, run, run_plain, trace_alike
@@ -110,6 +112,27 @@ def llama_reference():
         require_right(verdict, llama_places())
 
 
+def llama_wrong_reference():
+    """A reference of another RoPE base is the wrong side, by name; a rougher one of the same model is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, capture = traced_llama(folder)
+        other = os.path.join(folder, "other")
+        shutil.copytree(model, other)
+        config = os.path.join(other, "config.json")
+        with open(config, encoding="utf-8") as file:
+            settings = json.load(file)
+        settings["rope_parameters"]["rope_theta"] = 500000.0
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump(settings, file)
+        for source, options, status in ((other, (), 1), (model, ("--precision", "bf16"), 0)):
+            reference = os.path.join(folder, f"reference{status}")
+            made = run([COMMAND, "ref", source, "--tokens", PROMPT, "-n", str(PASSES - 1), *options, "-o", reference])
+            require(made.returncode == 0, f"ref: status {made.returncode}\n{made.stderr.decode()}")
+            verdict = ask("compare", capture, reference, "--model", model, status=status)
+            told = {(fault["side"], fault["cause"]) for fault in verdict["faults"]}
+            require(told == ({("reference", "rope.theta")} if status else set()), f"faults {told}")
+
+
 def llama_hooks():
     """Against a dump of forward hooks, which owes nothing to this project's engine."""
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +173,7 @@ def minilm_transposed():
         require(len(verdict["faults"]) == 1, f"one weight, {len(verdict['faults'])} faults: {verdict['faults'][1:]}")
 
 
-CASES = (llama_verify, llama_batch_verify, llama_batch_reference, llama_sdpa_verify, llama_reference, llama_hooks, minilm_verify,
+CASES = (llama_verify, llama_batch_verify, llama_batch_reference, llama_sdpa_verify, llama_reference, llama_wrong_reference, llama_hooks, minilm_verify,
          minilm_transposed)
 
 if __name__ == "__main__":
