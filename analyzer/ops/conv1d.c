@@ -8,9 +8,9 @@
  *   use_bias          1; 0 leaves it out (a fault)
  *   shift             rows read too late (a fault), 0
  */
-#include <cblas.h>
 #include <stdlib.h>
 
+#include "ops/product.h"
 #include "ops/support.h"
 
 struct conv {
@@ -49,8 +49,7 @@ static int64_t index_of(const struct conv *c, int64_t row, int64_t channel)
 static double *unroll(const struct tt_op_call *call, const struct conv *c, bool errors)
 {
     const struct tt_value *x = call->in[0];
-    double u = call->numerics.u_acc, terms = (double)(c->channels * c->taps);
-    double per_term = u * u * (TT_ROUNDING_VARIANCE + 0.09 * terms);
+    double per_term = tt_sum_term_variance(call, c->channels * c->taps);
     int64_t shift = (int64_t)tt_op_number(call, "shift", 0);
     double *rows = tt_alloc_array((size_t)(c->rows_out * c->channels * c->taps), sizeof *rows), *to = rows;
     for (int64_t r = 0; r < c->rows_out; r++) {
@@ -80,22 +79,23 @@ static double *prepare_weight(const struct tt_op_call *call, const struct conv *
 static void multiply(const struct tt_op_call *call, const struct conv *c, bool errors, double *out)
 {
     double *rows = unroll(call, c, errors), *weight = prepare_weight(call, c, errors);
-    int depth = (int)(c->channels * c->taps);
-    if (c->rows_out && c->outputs && depth)
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)c->rows_out, (int)c->outputs, depth, 1, rows, depth,
-                    weight, depth, 0, out, (int)c->outputs);
+    int64_t depth = c->channels * c->taps;
+    struct tt_matrices p = {.transposed = true, .m = c->rows_out, .n = c->outputs, .k = depth, .a = rows, .lda = depth,
+                            .b = weight, .ldb = depth, .c = out, .ldc = c->outputs};
+    if (errors)
+        tt_op_product_f64(&p, false);
+    else
+        tt_op_product(call, &p);
     free(rows);
     free(weight);
 }
 
 static void finish(const struct tt_op_call *call, const struct conv *c, struct tt_value *out)
 {
-    double u = call->numerics.u_acc, drift = 0.06 * (double)(c->channels * c->taps) * u * u;
+    double drift = tt_sum_drift_variance(call, c->channels * c->taps);
     for (int64_t i = 0, count = tt_value_count(out); i < count; i++)
         out->var[i] += drift * out->v[i] * out->v[i] + tt_inner_variance(&call->numerics, out->v[i]);
-    tt_add_store_variance(call, out);
-    tt_add_row_floor(call, out);
-    tt_clear_nonfinite(out);
+    tt_finish_sums(call, out);
 }
 
 static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)

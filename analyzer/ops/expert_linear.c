@@ -14,7 +14,6 @@
  * The weight may come as a stream: only experts that a token chose are read, one at a time, and one product serves all
  * tokens of an expert.
  */
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +148,7 @@ static int64_t input_row(const struct layer *l, int64_t place)
 
 static void gather_row(struct layer *l, int64_t n, int64_t row)
 {
-    double u = l->call->numerics.u_acc, per_term = u * u * (TT_ROUNDING_VARIANCE + 0.09 * (double)l->inputs);
+    double per_term = tt_sum_term_variance(l->call, l->inputs);
     for (int64_t i = 0; i < l->inputs; i++) {
         double x = l->x->v[row * l->inputs + i];
         l->in[n * l->inputs + i] = x;
@@ -183,11 +182,17 @@ static const double *arrange(const struct layer *l, const double *from, double *
     return buffer;
 }
 
-/* Of variances, always in f64. */
-static void multiply(const struct layer *l, const double *x, const double *weight, double beta)
+/* The gathered rows `x` times the weight. */
+static struct tt_matrices matrices(const struct layer *l, const double *x, const double *weight)
 {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)l->nrows, (int)l->outputs, (int)l->inputs, 1, x,
-                (int)l->inputs, weight, (int)l->inputs, beta, l->product, (int)l->outputs);
+    return (struct tt_matrices){.transposed = true, .m = l->nrows, .n = l->outputs, .k = l->inputs, .a = x,
+                                .lda = l->inputs, .b = weight, .ldb = l->inputs, .c = l->product, .ldc = l->outputs};
+}
+
+static void multiply(const struct layer *l, const double *x, const double *weight, bool adds)
+{
+    struct tt_matrices p = matrices(l, x, weight);
+    tt_op_product_f64(&p, adds);
 }
 
 static void scatter(const struct layer *l, double *to)
@@ -201,9 +206,9 @@ static void multiply_errors(struct layer *l, const double *weight, int64_t exper
     int64_t elements = l->outputs * l->inputs;
     for (int64_t i = 0; i < elements; i++)
         l->square[i] = weight[i] * weight[i];
-    multiply(l, l->in_error, l->square, 0);
+    multiply(l, l->in_error, l->square, false);
     if (l->in_square)
-        multiply(l, l->in_square, arrange(l, l->call->weight[0]->var + expert * elements, l->square), 1);
+        multiply(l, l->in_square, arrange(l, l->call->weight[0]->var + expert * elements, l->square), true);
     scatter(l, out->var);
 }
 
@@ -218,9 +223,8 @@ static int run_expert(struct layer *l, int64_t expert, struct tt_value *out, str
     if (!weight)
         return -1;
     weight = arrange(l, weight, l->weight);
-    tt_op_product(l->call, &(struct tt_matrices){.transposed = true, .m = l->nrows, .n = l->outputs, .k = l->inputs, .a = l->in,
-                                                 .lda = l->inputs, .b = weight, .ldb = l->inputs, .c = l->product,
-                                                 .ldc = l->outputs});
+    struct tt_matrices p = matrices(l, l->in, weight);
+    tt_op_product(l->call, &p);
     scatter(l, out->v);
     if (out->var)
         multiply_errors(l, weight, expert, out);
@@ -232,7 +236,7 @@ static int run_expert(struct layer *l, int64_t expert, struct tt_value *out, str
 static void finish_place(const struct layer *l, int64_t place, struct tt_value *out)
 {
     const struct tt_numerics *numerics = &l->call->numerics;
-    double drift = 0.06 * (double)l->inputs * numerics->u_acc * numerics->u_acc;
+    double drift = tt_sum_drift_variance(l->call, l->inputs);
     int64_t expert = expert_of(l, place);
     for (int64_t n = 0; n < l->outputs; n++) {
         int64_t i = place * l->outputs + n;
@@ -262,9 +266,7 @@ static void finish(const struct layer *l, struct tt_value *out)
         finish_place(l, i, out);
     if (l->call->value_only)
         return;
-    tt_add_store_variance(l->call, out);
-    tt_add_row_floor(l->call, out);
-    tt_clear_nonfinite(out);
+    tt_finish_sums(l->call, out);
     forget_unknown_places(l, out);
 }
 

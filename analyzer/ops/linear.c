@@ -5,7 +5,6 @@
  */
 #include "ops/linear.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +119,7 @@ void tt_linear_rows(const struct tt_linear *l, const double *from, int64_t first
 static double *input_errors(const struct tt_linear *l)
 {
     int64_t count = l->rows * l->inputs, width = tt_value_width(l->x);
-    double u = l->call->numerics.u_acc, per_term = u * u * (TT_ROUNDING_VARIANCE + 0.09 * (double)l->inputs);
+    double per_term = tt_sum_term_variance(l->call, l->inputs);
     bool common = width == l->inputs; /* the row's factor then goes on to y's row as it is */
     double *error = tt_alloc_array((size_t)count, sizeof *error);
     for (int64_t i = 0; i < count; i++) {
@@ -138,10 +137,11 @@ struct scratch {
 };
 
 static void multiply(const struct tt_linear *l, const double *x, const double *weight, int64_t columns,
-                     double beta, double *y)
+                     bool adds, double *y)
 {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)l->rows, (int)columns, (int)l->inputs, 1, x,
-                (int)l->inputs, weight, (int)l->inputs, beta, y, (int)l->outputs);
+    tt_op_product_f64(&(struct tt_matrices){.transposed = true, .m = l->rows, .n = columns, .k = l->inputs, .a = x,
+                                            .lda = l->inputs, .b = weight, .ldb = l->inputs, .c = y, .ldc = l->outputs},
+                      adds);
 }
 
 /* Weights of output rows from `first` on, as the attributes want them; NULL: a stream failed. */
@@ -167,10 +167,10 @@ static int multiply_block(const struct tt_linear *l, const struct scratch *s, in
         return 0;
     for (int64_t i = 0; i < columns * l->inputs; i++)
         s->square[i] = weight[i] * weight[i];
-    multiply(l, s->input_error, s->square, columns, 0, out->var + first);
+    multiply(l, s->input_error, s->square, columns, false, out->var + first);
     if (s->input_square) {
         tt_linear_rows(l, l->weight_var, first, columns, s->square);
-        multiply(l, s->input_square, s->square, columns, 1, out->var + first);
+        multiply(l, s->input_square, s->square, columns, true, out->var + first);
     }
     return 0;
 }
@@ -210,7 +210,7 @@ static bool left_out(const struct tt_linear *l, int64_t row, int64_t column)
 static void finish_elements(const struct tt_linear *l, struct tt_value *out)
 {
     const struct tt_numerics *numerics = &l->call->numerics;
-    double drift = 0.06 * (double)l->inputs * numerics->u_acc * numerics->u_acc;
+    double drift = tt_sum_drift_variance(l->call, l->inputs);
     for (int64_t i = 0; i < l->rows * l->outputs; i++) {
         int64_t row = i / l->outputs, column = i % l->outputs;
         double product = l->scale * out->v[i], bias = l->bias ? l->bias_scale * l->bias[column] : 0;
@@ -269,9 +269,7 @@ static int multiply_plain(const struct tt_op_call *call, struct tt_value *out, s
     if (call->value_only)
         return 0;
     carry_row_factor(&l, out);
-    tt_add_store_variance(call, out);
-    tt_add_row_floor(call, out);
-    tt_clear_nonfinite(out);
+    tt_finish_sums(call, out);
     return 0;
 }
 

@@ -5,9 +5,9 @@
  *   rotate      stream i uses weight i + rotate (a fault), 0
  *   transpose   1: weights read as [in, out] (a fault; square ones only)
  */
-#include <cblas.h>
 #include <stdlib.h>
 
+#include "ops/product.h"
 #include "ops/streams.h"
 #include "ops/support.h"
 
@@ -36,21 +36,20 @@ static int read_shapes(const struct tt_op_call *call, struct each *e, struct tt_
     return 0;
 }
 
-/* out[:, n, :] += a[:, n or 0, :]·wᵀ, rows of a and out lie a token apart */
-static void multiply(const struct each *e, int64_t n, const double *a, const double *w, double *out)
+/* out[:, n, :] = a[:, n or 0, :]·wᵀ, rows of a and out lie a token apart */
+static struct tt_matrices matrices(const struct each *e, int64_t n, const double *a, const double *w, double *out)
 {
     int64_t from = e->x.count > 1 ? n : 0;
-    if (e->x.tokens && e->outputs && e->x.width)
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, e->transpose ? CblasNoTrans : CblasTrans, (int)e->x.tokens,
-                    (int)e->outputs, (int)e->x.width, 1, a + from * e->x.width, (int)(e->x.count * e->x.width), w,
-                    (int)e->x.width, 1, out + n * e->outputs, (int)(e->count * e->outputs));
+    return (struct tt_matrices){.transposed = !e->transpose, .m = e->x.tokens, .n = e->outputs, .k = e->x.width,
+                                .a = a + from * e->x.width, .lda = e->x.count * e->x.width, .b = w, .ldb = e->x.width,
+                                .c = out + n * e->outputs, .ldc = e->count * e->outputs};
 }
 
 static void open_errors(const struct tt_op_call *call, struct each *e)
 {
     const struct tt_value *x = call->in[0];
     int64_t count = tt_value_count(x);
-    double u = call->numerics.u_acc, per_term = u * u * (TT_ROUNDING_VARIANCE + 0.09 * (double)e->x.width);
+    double per_term = tt_sum_term_variance(call, e->x.width);
     e->square = tt_alloc_array((size_t)(e->outputs * e->x.width), sizeof *e->square);
     e->input_error = tt_alloc_array((size_t)count, sizeof *e->input_error);
     for (int64_t i = 0; i < count; i++)
@@ -64,25 +63,26 @@ static int one_stream(const struct tt_op_call *call, struct each *e, int64_t n, 
     const double *w = tt_op_weight_rows(call, 0, (uint64_t)which * size, size, e->buffer, error);
     if (!w)
         return -1;
-    multiply(e, n, call->in[0]->v, w, out->v);
-    for (uint64_t i = 0; e->square && i < size; i++)
+    struct tt_matrices values = matrices(e, n, call->in[0]->v, w, out->v);
+    tt_op_product(call, &values);
+    if (call->value_only)
+        return 0;
+    for (uint64_t i = 0; i < size; i++)
         e->square[i] = w[i] * w[i];
-    if (e->square)
-        multiply(e, n, e->input_error, e->square, out->var);
+    struct tt_matrices errors = matrices(e, n, e->input_error, e->square, out->var);
+    tt_op_product_f64(&errors, false);
     return 0;
 }
 
 static void finish(const struct tt_op_call *call, const struct each *e, struct tt_value *out)
 {
     const struct tt_value *x = call->in[0];
-    double u = call->numerics.u_acc, drift = 0.06 * (double)e->x.width * u * u;
+    double drift = tt_sum_drift_variance(call, e->x.width);
     for (int64_t i = 0, count = tt_value_count(out); i < count; i++)
         out->var[i] += drift * out->v[i] * out->v[i];
     for (int64_t r = 0, rows = tt_value_rows(out); x->row_var && r < rows; r++)
         tt_value_need_row_var(out)[r] = x->row_var[e->x.count > 1 ? r : r / e->count];
-    tt_add_store_variance(call, out);
-    tt_add_row_floor(call, out);
-    tt_clear_nonfinite(out);
+    tt_finish_sums(call, out);
 }
 
 static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)

@@ -188,8 +188,6 @@ int tt_norm_forward(const struct tt_op_call *call, const char *form, double eps,
     int64_t count = tt_value_count(out);
     for (int64_t first = 0; first < count; first += norm.group)
         normalise(&norm, first, out);
-    tt_add_store_variance(call, out);
-    tt_add_row_floor(call, out);
-    tt_clear_nonfinite(out);
+    tt_finish_sums(call, out);
     return 0;
 }

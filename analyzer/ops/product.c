@@ -8,6 +8,8 @@
 #include <cblas.h>
 #include <stdlib.h>
 
+#include "ops/support.h"
+
 static float *as_floats(const double *from, int64_t rows, int64_t columns, int64_t ld)
 {
     float *to = tt_alloc_array((size_t)(rows * columns) + 1, sizeof *to);
@@ -32,14 +34,33 @@ static void single_product(const struct tt_matrices *p)
     free(c);
 }
 
+double tt_sum_term_variance(const struct tt_op_call *call, int64_t terms)
+{
+    double u = call->numerics.u_acc;
+    return u * u * (TT_ROUNDING_VARIANCE + 0.09 * (double)terms);
+}
+
+double tt_sum_drift_variance(const struct tt_op_call *call, int64_t terms)
+{
+    double u = call->numerics.u_acc;
+    return 0.06 * (double)terms * u * u;
+}
+
+void tt_op_product_f64(const struct tt_matrices *p, bool adds)
+{
+    if (!p->m || !p->n || !p->k)
+        return;
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, p->transposed ? CblasTrans : CblasNoTrans, (int)p->m, (int)p->n, (int)p->k, 1,
+                p->a, (int)p->lda, p->b, (int)p->ldb, adds, p->c, (int)p->ldc);
+}
+
 void tt_op_product(const struct tt_op_call *call, const struct tt_matrices *p)
 {
-    if (!p->m || !p->n)
+    if (!p->m || !p->n || !p->k)
         return;
     if (call->single) {
         single_product(p);
         return;
     }
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, p->transposed ? CblasTrans : CblasNoTrans, (int)p->m, (int)p->n, (int)p->k, 1,
-                p->a, (int)p->lda, p->b, (int)p->ldb, 0, p->c, (int)p->ldc);
+    tt_op_product_f64(p, false);
 }

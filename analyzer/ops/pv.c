@@ -3,7 +3,6 @@
  * pv: attention context, out[t, h, d] = Σ_s probs[t, h, s]·v[s, g(h), d]. A probability of exactly 0 is a
  * masked key: it contributes nothing, whatever (even NaN) its value row holds. head_map  as in qk
  */
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -35,7 +34,7 @@ static int read_shapes(const struct tt_op_call *call, struct context *c, struct 
 static void prepare_values(const struct tt_op_call *call, struct context *c)
 {
     int64_t count = tt_value_count(c->v);
-    double u = call->numerics.u_acc, per_term = u * u * (TT_ROUNDING_VARIANCE + 0.09 * (double)c->keys);
+    double per_term = tt_sum_term_variance(call, c->keys);
     c->v_clean = tt_alloc_array((size_t)count, sizeof *c->v_clean);
     c->v_square = tt_alloc_array((size_t)count, sizeof *c->v_square);
     c->v_error = tt_alloc_array((size_t)count, sizeof *c->v_error);
@@ -59,13 +58,13 @@ static void prepare_head(struct context *c, int64_t head)
     }
 }
 
-/* out[:, head, :] = beta·out + a·b[:, group, :], rows of a `a_row` apart */
-static void multiply(const struct context *c, const double *a, int64_t a_row, const double *b, int64_t head,
-                     int64_t group, double beta, double *out)
+/* out[:, head, :] = a·b[:, group, :], rows of a `a_row` apart */
+static struct tt_matrices matrices(const struct context *c, const double *a, int64_t a_row, const double *b, int64_t head,
+                                   int64_t group, double *out)
 {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)c->tokens, (int)c->depth, (int)c->keys, 1, a,
-                (int)a_row, b + group * c->depth, (int)(c->kv_heads * c->depth), beta, out + head * c->depth,
-                (int)(c->heads * c->depth));
+    return (struct tt_matrices){.m = c->tokens, .n = c->depth, .k = c->keys, .a = a, .lda = a_row,
+                                .b = b + group * c->depth, .ldb = c->kv_heads * c->depth, .c = out + head * c->depth,
+                                .ldc = c->heads * c->depth};
 }
 
 /* Adds what multiply left out: NaN and Inf rows of v under a nonzero probability. */
@@ -89,18 +88,19 @@ static void multiply_heads(const struct tt_op_call *call, struct context *c, con
     c->p_square = tt_alloc_array(plane, sizeof *c->p_square);
     c->p_error = tt_alloc_array(plane, sizeof *c->p_error);
     for (int64_t h = 0; plane && h < c->heads; h++) {
-        tt_op_product(call, &(struct tt_matrices){.m = c->tokens, .n = c->depth, .k = c->keys, .a = c->probs->v + h * c->keys,
-                                                     .lda = c->heads * c->keys, .b = c->v_clean + map[h] * c->depth,
-                                                     .ldb = c->kv_heads * c->depth, .c = out->v + h * c->depth,
-                                                     .ldc = c->heads * c->depth});
+        struct tt_matrices p = matrices(c, c->probs->v + h * c->keys, c->heads * c->keys, c->v_clean, h, map[h], out->v);
+        tt_op_product(call, &p);
         if (c->nonfinite)
             add_nonfinite(c, h, map[h], out->v);
         if (call->value_only)
             continue;
         prepare_head(c, h);
-        multiply(c, c->p_square, c->keys, c->v_error, h, map[h], 0, out->var);
-        if (c->probs->var)
-            multiply(c, c->p_error, c->keys, c->v_square, h, map[h], 1, out->var);
+        p = matrices(c, c->p_square, c->keys, c->v_error, h, map[h], out->var);
+        tt_op_product_f64(&p, false);
+        if (!c->probs->var)
+            continue;
+        p = matrices(c, c->p_error, c->keys, c->v_square, h, map[h], out->var);
+        tt_op_product_f64(&p, true);
     }
     free(c->p_square);
     free(c->p_error);
@@ -108,15 +108,13 @@ static void multiply_heads(const struct tt_op_call *call, struct context *c, con
 
 static void finish(const struct tt_op_call *call, const struct context *c, struct tt_value *out)
 {
-    double u = call->numerics.u_acc, drift = 0.06 * (double)c->keys * u * u;
+    double drift = tt_sum_drift_variance(call, c->keys);
     int64_t count = tt_value_count(out), rows = tt_value_rows(out);
     for (int64_t i = 0; i < count; i++)
         out->var[i] += drift * out->v[i] * out->v[i];
     for (int64_t r = 0; c->probs->row_var && r < rows; r++)
         tt_value_need_row_var(out)[r] = c->probs->row_var[r];
-    tt_add_store_variance(call, out);
-    tt_add_row_floor(call, out);
-    tt_clear_nonfinite(out);
+    tt_finish_sums(call, out);
 }
 
 static int forward(const struct tt_op_call *call, struct tt_value *out, struct tt_error *error)

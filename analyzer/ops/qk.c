@@ -3,7 +3,6 @@
  * qk: raw attention products, out[t, h, s] = Σ_d q[t, h, d]·k[s, g(h), d]. No scale, no mask.
  *   head_map  "group" (key head h / (H/G)) | "tile" (h mod G) | "first" (faults)
  */
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -42,7 +41,7 @@ static double *squares(const struct tt_value *x)
 static double *query_errors(const struct tt_op_call *call, const struct product *p)
 {
     int64_t count = tt_value_count(p->q);
-    double u = call->numerics.u_acc, per_term = u * u * (TT_ROUNDING_VARIANCE + 0.09 * (double)p->depth);
+    double per_term = tt_sum_term_variance(call, p->depth);
     double *error = tt_alloc_array((size_t)count, sizeof *error);
     for (int64_t i = 0; i < count; i++)
         error[i] = per_term * p->q_square[i] + (p->q->var ? p->q->var[i] : 0);
@@ -60,27 +59,24 @@ static double *key_errors(const struct product *p)
     return error;
 }
 
-/* out[:, h, :] (+)= a[:, h, :]·b[:, g, :]ᵀ */
-static void multiply_head(const struct product *p, const double *a, const double *b, int64_t head,
-                          int64_t group, double beta, double *out)
+/* out[:, h, :] = a[:, h, :]·b[:, g, :]ᵀ */
+static struct tt_matrices matrices(const struct product *p, const double *a, const double *b, int64_t head,
+                                   int64_t group, double *out)
 {
-    int q_row = (int)(p->heads * p->depth), k_row = (int)(p->kv_heads * p->depth);
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->tokens, (int)p->keys, (int)p->depth, 1,
-                a + head * p->depth, q_row, b + group * p->depth, k_row, beta, out + head * p->keys,
-                (int)(p->heads * p->keys));
+    return (struct tt_matrices){.transposed = true, .m = p->tokens, .n = p->keys, .k = p->depth,
+                                .a = a + head * p->depth, .lda = p->heads * p->depth, .b = b + group * p->depth,
+                                .ldb = p->kv_heads * p->depth, .c = out + head * p->keys, .ldc = p->heads * p->keys};
 }
 
 static void finish(const struct tt_op_call *call, const struct product *p, struct tt_value *out)
 {
-    double u = call->numerics.u_acc, drift = 0.06 * (double)p->depth * u * u;
+    double drift = tt_sum_drift_variance(call, p->depth);
     int64_t count = tt_value_count(out), rows = tt_value_rows(out);
     for (int64_t i = 0; i < count; i++)
         out->var[i] += drift * out->v[i] * out->v[i];
     for (int64_t r = 0; p->q->row_var && r < rows; r++)
         tt_value_need_row_var(out)[r] = p->q->row_var[r];
-    tt_add_store_variance(call, out);
-    tt_add_row_floor(call, out);
-    tt_clear_nonfinite(out);
+    tt_finish_sums(call, out);
 }
 
 static void multiply(const struct tt_op_call *call, struct product *p, const int64_t *map,
@@ -91,15 +87,16 @@ static void multiply(const struct tt_op_call *call, struct product *p, const int
         p->q_error = query_errors(call, p), p->k_error = key_errors(p);
     }
     for (int64_t h = 0; p->tokens && p->keys && h < p->heads; h++) {
-        tt_op_product(call, &(struct tt_matrices){.transposed = true, .m = p->tokens, .n = p->keys, .k = p->depth,
-                                                  .a = p->q->v + h * p->depth, .lda = p->heads * p->depth,
-                                                  .b = p->k->v + map[h] * p->depth, .ldb = p->kv_heads * p->depth,
-                                                  .c = out->v + h * p->keys, .ldc = p->heads * p->keys});
+        struct tt_matrices heads = matrices(p, p->q->v, p->k->v, h, map[h], out->v);
+        tt_op_product(call, &heads);
         if (call->value_only)
             continue;
-        multiply_head(p, p->q_error, p->k_square, h, map[h], 0, out->var);
-        if (p->k_error)
-            multiply_head(p, p->q_square, p->k_error, h, map[h], 1, out->var);
+        heads = matrices(p, p->q_error, p->k_square, h, map[h], out->var);
+        tt_op_product_f64(&heads, false);
+        if (!p->k_error)
+            continue;
+        heads = matrices(p, p->q_square, p->k_error, h, map[h], out->var);
+        tt_op_product_f64(&heads, true);
     }
     free(p->q_square);
     free(p->k_square);

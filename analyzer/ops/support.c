@@ -117,6 +117,13 @@ void tt_clear_nonfinite(struct tt_value *out)
     }
 }
 
+void tt_finish_sums(const struct tt_op_call *call, struct tt_value *out)
+{
+    tt_add_store_variance(call, out);
+    tt_add_row_floor(call, out);
+    tt_clear_nonfinite(out);
+}
+
 double tt_round_bits(double x, int bits)
 {
     if (bits <= 0 || x == 0 || !isfinite(x))

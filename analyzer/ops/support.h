@@ -40,6 +40,9 @@ void tt_add_row_floor(const struct tt_op_call *call, struct tt_value *out);
  */
 void tt_clear_nonfinite(struct tt_value *out);
 
+/* The last three, for an op whose elements are sums. */
+void tt_finish_sums(const struct tt_op_call *call, struct tt_value *out);
+
 /* x rounded to nearest even with `bits` significant bits (bf16 8, f16 11, f32 24); 0 bits: unchanged. */
 double tt_round_bits(double x, int bits);
 
