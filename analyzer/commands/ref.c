@@ -14,6 +14,8 @@
 #include "commands/ref_prompt.h"
 #include "verify/reference.h"
 
+#define MOST_DECODED 65536 /* more takes days and fills a disk */
+
 static int check_vocabulary(struct tt_context *context, const struct tt_analysis *a, const int32_t *tokens, int64_t count)
 {
     double vocabulary = 0;
@@ -86,6 +88,19 @@ static int check_output(struct tt_context *context)
     return errno == ENOENT ? 0 : tt_fail(&context->error, TT_ESYSTEM, "%s: %s", context->output, strerror(errno));
 }
 
+/* Numbers that can only be slips, and options that --like would leave unused. */
+static int check_steps(struct tt_context *context, bool like)
+{
+    int64_t chunk = tt_option_integer(context->options, "chunk", 1), decode = tt_option_integer(context->options, "decode", 0);
+    if (chunk < 1)
+        return tt_fail(&context->error, TT_EINPUT, "--chunk %lld: expected at least one token a pass", (long long)chunk);
+    if (decode < 0 || decode > MOST_DECODED)
+        return tt_fail(&context->error, TT_EINPUT, "--decode %lld: expected 0 to %d tokens", (long long)decode, MOST_DECODED);
+    if (like && (tt_option_flag(context->options, "chunk") || tt_option_flag(context->options, "decode")))
+        return tt_fail(&context->error, TT_EINPUT, "--like takes the capture's own passes; leave --chunk and --decode out");
+    return 0;
+}
+
 static int sequences_of(const struct tt_trace *trace)
 {
     int n = 0;
@@ -111,69 +126,111 @@ static void describe(struct tt_context *context, const struct tt_trace *trace, i
             passes == 1 ? "" : "es", (long long)tokens, context->output, context->output);
 }
 
+/* One reference run. */
+struct job {
+    struct tt_analysis model, like; /* like: of the capture, with --like */
+    struct tt_trace *made;          /* passes of the prompt; NULL with --like */
+    const struct tt_trace *inputs;  /* either of them */
+    struct tt_ref_prompts prompts;
+    struct tt_ref_inputs *features;
+    struct tt_ref_injections *injections;
+    struct tt_reference_options how;
+};
+
+static int check_options(struct tt_context *context)
+{
+    static const char *const own[] = {"prompt", "tokens", "probe"};
+    bool like = tt_option_flag(context->options, "like");
+    for (int i = 0; i < 3 && like; i++)
+        if (tt_option_flag(context->options, own[i]))
+            return tt_fail(&context->error, TT_EINPUT,
+                           "--like takes the capture's own tokens; leave --tokens, --prompt and --probe out");
+    return check_steps(context, like);
+}
+
+static int open_like(struct tt_context *context, const char *capture, struct job *job)
+{
+    const char *args[] = {capture, NULL};
+    struct tt_context other = *context;
+    other.args = args;
+    other.model = context->args[0];
+    int failed = tt_analysis_open(&other, 0, &job->like);
+    context->error = other.error;
+    job->inputs = job->like.trace;
+    return failed;
+}
+
+static int open_prompts(struct tt_context *context, struct job *job)
+{
+    job->inputs = job->made = tt_trace_new(job->model.graph);
+    if (tt_ref_prompts(context, &job->model, &job->prompts) || from_tokens(context, &job->model, &job->prompts, job->made))
+        return -1;
+    job->how.decode = tt_option_integer(context->options, "decode", job->prompts.items[0].decode);
+    job->how.prompt = tt_ref_prompts_json(&job->prompts);
+    return 0;
+}
+
+static int open_job(struct tt_context *context, struct job *job)
+{
+    const char *capture = tt_option_text(context->options, "like");
+    job->how.directory = context->output;
+    if (check_output(context) || precision_of(context, &job->how.precision) || check_options(context) ||
+        tt_analysis_model(context, context->args[0], &job->model))
+        return -1;
+    if (capture ? open_like(context, capture, job) : open_prompts(context, job))
+        return -1;
+    struct tt_trace *trace = job->made ? job->made : job->like.trace;
+    if (tt_ref_check_passes(context, job->model.graph, trace, job->how.decode) ||
+        tt_ref_inputs_open(context, job->model.graph, trace, &job->features))
+        return -1;
+    return tt_ref_injections_open(context, job->model.graph, trace, &job->how, &job->injections);
+}
+
+static void close_job(struct job *job)
+{
+    cJSON_free(job->how.prompt);
+    tt_ref_prompts_free(&job->prompts);
+    tt_ref_injections_free(job->injections);
+    tt_ref_inputs_free(job->features);
+    tt_trace_free(job->made);
+    tt_analysis_close(&job->like);
+    tt_analysis_close(&job->model);
+}
+
+static int emit_document(struct tt_context *context, const struct job *job)
+{
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "schema", "tensortap.reference/1");
+    cJSON_AddStringToObject(document, "capture", context->output);
+    cJSON_AddNumberToObject(document, "passes", passes_of(job->inputs, job->how.decode));
+    if (job->how.prompt)
+        cJSON_AddItemToObject(document, "prompt", cJSON_Parse(job->how.prompt));
+    if (job->made)
+        tt_ref_tell_unseen(context, &job->model, job->made, job->how.decode, document);
+    return tt_emit_json(context, document, 0);
+}
+
+static int report(struct tt_context *context, const struct job *job)
+{
+    if (context->json)
+        return emit_document(context, job);
+    if (job->made)
+        tt_ref_tell_unseen(context, &job->model, job->made, job->how.decode, NULL);
+    describe(context, job->inputs, job->how.decode);
+    return 0;
+}
+
 static int run_ref(struct tt_context *context)
 {
-    struct tt_analysis model = {0}, like = {0};
-    struct tt_trace *made = NULL;
-    const struct tt_trace *inputs = NULL;
-    struct tt_ref_injections *injections = NULL;
-    struct tt_ref_inputs *features = NULL;
-    struct tt_ref_prompts prompts = {0};
-    const char *capture = tt_option_text(context->options, "like");
-    struct tt_reference_options how = {.directory = context->output,
-                                       .decode = capture ? 0 : tt_option_integer(context->options, "decode", 0)};
-    int failed = check_output(context) || precision_of(context, &how.precision) ? -1 : 0;
-    if (!failed && capture && (tt_option_flag(context->options, "prompt") || tt_option_flag(context->options, "tokens") ||
-                               tt_option_flag(context->options, "probe")))
-        failed = tt_fail(&context->error, TT_EINPUT, "--like takes the capture's own tokens; leave --tokens, --prompt and --probe out");
+    struct job job = {0};
+    int failed = open_job(context, &job);
     if (!failed)
-        failed = tt_analysis_model(context, context->args[0], &model);
-    if (!failed && capture) {
-        const char *args[] = {capture, NULL};
-        struct tt_context other = *context;
-        other.args = args;
-        other.model = context->args[0];
-        failed = tt_analysis_open(&other, 0, &like);
-        context->error = other.error;
-        inputs = like.trace;
-    } else if (!failed) {
-        made = tt_trace_new(model.graph);
-        failed = tt_ref_prompts(context, &model, &prompts) || from_tokens(context, &model, &prompts, made) ? -1 : 0;
-        how.decode = tt_option_integer(context->options, "decode", failed ? 0 : prompts.items[0].decode);
-        how.prompt = failed ? NULL : tt_ref_prompts_json(&prompts);
-        inputs = made;
-    }
+        failed = tt_reference_run(job.model.graph, job.inputs, &job.how, &context->error);
     if (!failed)
-        failed = tt_ref_check_passes(context, model.graph, inputs, how.decode) ||
-                 tt_ref_inputs_open(context, model.graph, made ? made : like.trace, &features) ? -1 : 0;
+        failed = tt_ref_injections_report(context, job.injections);
     if (!failed)
-        failed = tt_ref_injections_open(context, model.graph, inputs, &how, &injections);
-    if (!failed)
-        failed = tt_reference_run(model.graph, inputs, &how, &context->error);
-    if (!failed)
-        failed = tt_ref_injections_report(context, injections);
-    if (!failed && context->json) {
-        cJSON *document = cJSON_CreateObject();
-        cJSON_AddStringToObject(document, "schema", "tensortap.reference/1");
-        cJSON_AddStringToObject(document, "capture", context->output);
-        cJSON_AddNumberToObject(document, "passes", passes_of(inputs, how.decode));
-        if (how.prompt)
-            cJSON_AddItemToObject(document, "prompt", cJSON_Parse(how.prompt));
-        if (made)
-            tt_ref_tell_unseen(context, &model, made, how.decode, document);
-        failed = tt_emit_json(context, document, 0);
-    } else if (!failed) {
-        if (made)
-            tt_ref_tell_unseen(context, &model, made, how.decode, NULL);
-        describe(context, inputs, how.decode);
-    }
-    cJSON_free(how.prompt);
-    tt_ref_prompts_free(&prompts);
-    tt_ref_injections_free(injections);
-    tt_ref_inputs_free(features);
-    tt_trace_free(made);
-    tt_analysis_close(&like);
-    tt_analysis_close(&model);
+        failed = report(context, &job);
+    close_job(&job);
     return failed;
 }
 
