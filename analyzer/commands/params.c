@@ -220,11 +220,13 @@ static void add_line(struct tt_sheet *sheet, const struct job *job, const char *
                      uint64_t total)
 {
     tt_sheet_cell(sheet, "%s", name);
-    tt_sheet_cell(sheet, nlayers ? "%d" : "", nlayers);
-    if (nlayers)
+    if (nlayers) {
+        tt_sheet_cell(sheet, "%d", nlayers);
         tt_sheet_cell(sheet, least == most ? "%s" : "%s to %s", tt_count(least).text, tt_count(most).text);
-    else
+    } else {
         tt_sheet_cell(sheet, "%s", "");
+        tt_sheet_cell(sheet, "%s", "");
+    }
     tt_sheet_cell(sheet, "%s", tt_count(total).text);
     tt_sheet_cell(sheet, "%.1f %%", share(job, total));
 }
@@ -348,7 +350,11 @@ static int report(struct tt_context *context, const struct job *job)
 static int run_params(struct tt_context *context)
 {
     struct job job = {0};
-    int status = open_job(context, &job) ? -1 : report(context, &job);
+    int64_t tokens = tt_option_integer(context->options, "context", 1);
+    int status = tokens < 1 ? tt_fail(&context->error, TT_EINPUT, "--context %lld: expected at least one token", (long long)tokens)
+                            : open_job(context, &job);
+    if (!status)
+        status = report(context, &job);
     close_job(&job);
     return status;
 }
