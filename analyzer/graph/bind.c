@@ -353,6 +353,19 @@ static int describe_node(struct tt_graph *graph, const cJSON *json, const struct
     return 0;
 }
 
+/* Ops that pair query heads with key heads need as many of the ones for each of the others. */
+static int check_heads(const struct tt_graph *graph, const struct tt_node *node, struct tt_error *error)
+{
+    const char *op = node->op ? node->op->name : "";
+    if ((strcmp(op, "qk") != 0 && strcmp(op, "pv") != 0) || node->nin < 2 || graph->nodes[node->in[1]].rank != 3)
+        return 0;
+    int64_t heads = node->axes[1], groups = graph->nodes[node->in[1]].axes[1];
+    if (groups > 0 && heads % groups == 0)
+        return 0;
+    return tt_fail(error, TT_EINPUT, "%s: %s: %lld query heads cannot share %lld key heads, as the metadata says",
+                   tt_model_path(graph->model), node->component, (long long)heads, (long long)groups);
+}
+
 static int add_node(struct tt_graph *graph, const cJSON *json, const struct place *place, struct tt_error *error)
 {
     struct tt_node node;
@@ -361,7 +374,7 @@ static int add_node(struct tt_graph *graph, const cJSON *json, const struct plac
         return needed;
     if (describe_node(graph, json, place, &node, error) || bind_axes(graph, json, &node, error) ||
         bind_attributes(graph, json, &node, error) || bind_weights(graph, json, &node, error) ||
-        bind_inputs(graph, json, place, &node, error))
+        bind_inputs(graph, json, place, &node, error) || check_heads(graph, &node, error))
         return -1;
     split_bias(graph, &node);
     append(graph, &node);

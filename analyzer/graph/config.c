@@ -32,6 +32,20 @@ void tt_graph_expand(const struct tt_graph *graph, const char *pattern, int laye
     out[n] = 0;
 }
 
+void tt_graph_expand_key(const struct tt_graph *graph, const char *pattern, int layer, char *out, size_t size)
+{
+    char name[32], plain[256];
+    const char *prefix;
+    snprintf(name, sizeof name, "%s_keys", graph->scheme);
+    tt_graph_expand(graph, pattern, layer, plain, sizeof plain);
+    for (int i = 0; (prefix = tt_json_string_at(member(member(graph->json, "prefix"), name), i)); i++) {
+        snprintf(out, size, "%s%s", prefix, plain);
+        if (tt_model_has_key(graph->model, out))
+            return;
+    }
+    snprintf(out, size, "%s", plain);
+}
+
 /* ---- scope ---- */
 
 static const struct config_entry *find_config(const struct tt_graph *graph, const char *name)
@@ -128,7 +142,7 @@ bool tt_graph_has_metadata(const struct tt_graph *graph, const char *key)
     char expanded[256];
     double number;
     const char *string;
-    tt_graph_expand(graph, key, 0, expanded, sizeof expanded);
+    tt_graph_expand_key(graph, key, 0, expanded, sizeof expanded);
     return tt_model_number(graph->model, expanded, &number) || tt_model_string(graph->model, expanded, &string) ||
            tt_model_array_length(graph->model, expanded) > 0;
 }
@@ -173,6 +187,9 @@ static bool metadata(const struct tt_graph *graph, const char *key, int layer, s
     tt_graph_expand(graph, key, layer, expanded, sizeof expanded);
     if (given(graph, expanded, out))
         return true;
+    tt_graph_expand_key(graph, key, layer, expanded, sizeof expanded);
+    if (given(graph, expanded, out))
+        return true;
     if (tt_model_number(graph->model, expanded, &out->number)) {
         out->is_string = false;
         return true;
@@ -199,7 +216,7 @@ static bool counted(const struct tt_graph *graph, const cJSON *entry, struct tt_
     const char *key;
     snprintf(name, sizeof name, "%s_count", graph->scheme);
     for (int i = 0; (key = tt_json_string_at(member(entry, name), i)); i++) {
-        tt_graph_expand(graph, key, 0, expanded, sizeof expanded);
+        tt_graph_expand_key(graph, key, 0, expanded, sizeof expanded);
         size_t length = tt_model_array_length(graph->model, expanded);
         if (length > 0) {
             *out = tt_scalar_number((double)length);
@@ -242,6 +259,15 @@ static bool is_given(const struct tt_graph *graph, const cJSON *entry, int layer
     return false;
 }
 
+/* What the family means by null in a key of this entry ("hf_null"); without it null is as if the key were absent. */
+static const char *meaning_of_null(const struct tt_graph *graph, const cJSON *entry, const char *key)
+{
+    char name[32], expanded[256];
+    snprintf(name, sizeof name, "%s_null", graph->scheme);
+    tt_graph_expand_key(graph, key, 0, expanded, sizeof expanded);
+    return tt_model_key_is_null(graph->model, expanded) ? text_of(entry, name) : NULL;
+}
+
 /* Numbers were replaced: this entry was what its default says although the metadata states it, and the default says
  * something else now. A head size that is hidden / heads stays so. */
 static bool follows_default(struct tt_graph *graph, const cJSON *entry, int layer, struct tt_scalar *out)
@@ -256,12 +282,38 @@ static bool follows_default(struct tt_graph *graph, const cJSON *entry, int laye
     return out->is_string || out->number != before.number;
 }
 
+/* What holds where the metadata says nothing: that of this kind of file, or of all. */
+static const char *default_of(const struct tt_graph *graph, const cJSON *entry)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%s_default", graph->scheme);
+    const char *own = text_of(entry, name);
+    return own ? own : text_of(entry, "default");
+}
+
+/* 1: the metadata states it; 0: no; -1: error. */
+static int from_metadata(const struct tt_graph *graph, const cJSON *entry, int layer, struct tt_scalar *out,
+                         const char **source, struct tt_error *error)
+{
+    const char *key, *text;
+    for (int i = 0; (key = tt_json_string_at(member(entry, graph->scheme), i)); i++) {
+        *source = key;
+        if (metadata(graph, key, layer, out)) {
+            map_value(entry, out);
+            return 1;
+        }
+        if ((text = meaning_of_null(graph, entry, key)))
+            return tt_graph_evaluate(graph, text, layer, out, error) ? -1 : 1;
+    }
+    return 0;
+}
+
 /* Order: set by the user, fixed by the scheme, rows of a weight, metadata, length of an array, default. */
 static int config_value(struct tt_graph *graph, const cJSON *entry, int layer, struct tt_scalar *out, const char **source,
                         struct tt_error *error)
 {
     char is[32];
-    const char *key, *text;
+    const char *text;
     snprintf(is, sizeof is, "%s_is", graph->scheme);
     *source = "set";
     if (given(graph, entry->string, out))
@@ -276,18 +328,14 @@ static int config_value(struct tt_graph *graph, const cJSON *entry, int layer, s
     *source = "computed anew";
     if (follows_default(graph, entry, layer, out))
         return 0;
-    for (int i = 0; (key = tt_json_string_at(member(entry, graph->scheme), i)); i++) {
-        if (metadata(graph, key, layer, out)) {
-            map_value(entry, out);
-            *source = key;
-            return 0;
-        }
-    }
+    int stated = from_metadata(graph, entry, layer, out, source, error);
+    if (stated)
+        return stated < 0 ? -1 : 0;
     *source = "length of an array";
     if (counted(graph, entry, out))
         return 0;
     *source = "default";
-    if ((text = text_of(entry, "default")))
+    if ((text = default_of(graph, entry)))
         return tt_graph_evaluate(graph, text, layer, out, error);
     return missing(graph, entry, error);
 }

@@ -86,6 +86,9 @@ int tt_graph_evaluate(const struct tt_graph *graph, const char *text, int layer,
 int tt_graph_whole(const struct tt_graph *graph, const cJSON *json, int layer, int64_t least, int64_t *out,
                    struct tt_error *error);
 void tt_graph_expand(const struct tt_graph *graph, const char *pattern, int layer, char *out, size_t size);
+/* The same for a key of the metadata: with the first of the family's prefixes of keys ("prefix": {"<scheme>_keys"}) with
+ * which the model has it, else as it is. */
+void tt_graph_expand_key(const struct tt_graph *graph, const char *pattern, int layer, char *out, size_t size);
 int tt_graph_read_config(struct tt_graph *graph, struct tt_error *error);
 void tt_graph_free_before(struct tt_graph *before); /* graph.c */
 /* Does metadata have this key (number, string or array)? */

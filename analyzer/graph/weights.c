@@ -217,7 +217,7 @@ static int read_numbers(const struct tt_tensor_form *form, uint64_t first, uint6
 static const struct tt_model_tensor *metadata_source(struct tt_graph *graph, const cJSON *entry, int layer, const char *key)
 {
     char expanded[256];
-    tt_graph_expand(graph, key, layer, expanded, sizeof expanded);
+    tt_graph_expand_key(graph, key, layer, expanded, sizeof expanded);
     size_t n = tt_model_array_length(graph->model, expanded);
     double first;
     if (!n || !tt_model_array_number(graph->model, expanded, 0, &first))

@@ -44,6 +44,16 @@ bool tt_model_string(const struct tt_model *model, const char *key, const char *
     return text != NULL;
 }
 
+bool tt_model_has_key(const struct tt_model *model, const char *key)
+{
+    return (model->gguf.keys && tt_gguf_find(&model->gguf, key)) || config_value(model, key);
+}
+
+bool tt_model_key_is_null(const struct tt_model *model, const char *key)
+{
+    return cJSON_IsNull(config_value(model, key));
+}
+
 size_t tt_model_array_length(const struct tt_model *model, const char *key)
 {
     const struct tt_gguf_value *value = gguf_value(model, key, true);

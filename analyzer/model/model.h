@@ -62,6 +62,8 @@ const struct tt_model_tensor *tt_model_tensor(const struct tt_model *model, cons
  * "architectures.0"). All return false when the key is absent, null or of another kind. */
 bool tt_model_number(const struct tt_model *model, const char *key, double *out); /* ints, floats, bools */
 bool tt_model_string(const struct tt_model *model, const char *key, const char **out);
+bool tt_model_has_key(const struct tt_model *model, const char *key);  /* there, whatever its value */
+bool tt_model_key_is_null(const struct tt_model *model, const char *key); /* JSON's null */
 size_t tt_model_array_length(const struct tt_model *model, const char *key);
 bool tt_model_array_number(const struct tt_model *model, const char *key, size_t index, double *out);
 /* Text of `length` bytes; not terminated for GGUF, and not always UTF-8 (pieces of tokens). */

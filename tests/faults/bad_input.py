@@ -82,6 +82,12 @@ def damaged_models(bench, capture):
     shutil.copytree(folder, unconfigured)
     os.remove(os.path.join(unconfigured, "config.json"))
     refused(bench, "verify, no config.json", ["verify", capture, "--model", unconfigured], unconfigured)
+    heads = {"architectures": ["LlamaForCausalLM"], "vocab_size": 99, "hidden_size": 96, "intermediate_size": 64,
+             "num_hidden_layers": 1, "num_attention_heads": 6}
+    for shared in (8, 4):
+        path = write(os.path.join(bench.folder, "heads-%d.json" % shared),
+                     json.dumps(dict(heads, num_key_value_heads=shared)).encode())
+        refused(bench, "params, %d key heads" % shared, ["params", path], path, "6 query heads", "%d key heads" % shared)
 
 
 def wrong_paths(bench, capture):
