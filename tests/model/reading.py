@@ -11,7 +11,7 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from checks import check, failed
 
-PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "model_files_test")
+PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "model_dump")
 
 
 def run(*arguments):

@@ -20,7 +20,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "model_files_test")
+PROGRAM = os.path.join(os.environ["TENSORTAP_BUILD"], "bin", "model_dump")
 SCRATCH = None  # a folder for what the program writes
 
 

@@ -16,6 +16,10 @@ foreach(source ${UNIT_SOURCES})
     set_tests_properties(unit.${name} PROPERTIES LABELS short SKIP_RETURN_CODE 77)
 endforeach()
 
+# What Python tests ask the reader of model files with, here and in tests/model.
+add_executable(model_dump ${CMAKE_CURRENT_LIST_DIR}/model_dump.c)
+target_link_libraries(model_dump PRIVATE tensortap-analyzer)
+
 file(GLOB UNIT_SCRIPTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*_test.py ${CMAKE_CURRENT_LIST_DIR}/*.sh)
 foreach(script ${UNIT_SCRIPTS})
     get_filename_component(name ${script} NAME)
