@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every id of the vocabulary is sent through the graph up to the node that was seen, and compared by cosine: robust
- * against a wrong norm or scale in the engine, since those turn all candidates alike.
+ * against a wrong norm or scale in the engine, since those turn all candidates alike. Where they all turn far (a norm with
+ * other weights), what the surer tokens say of each channel is applied to the candidates, and they are compared again.
  */
 #include "naming/tokens.h"
 
@@ -14,6 +15,9 @@
 
 #define CHUNK 4096 /* ids evaluated at once */
 #define SHORT 64   /* candidates that are looked at again at their own position */
+#define TURNED 0.99 /* cosine below which a candidate may have been turned */
+#define SURE 6      /* different tokens that gains of channels are taken from, at least */
+#define ROUNDS 2
 
 static bool depends_on_position(const struct tt_graph *graph, int node)
 {
@@ -91,9 +95,15 @@ static void compare(const double *rows, int64_t nrows, int64_t width, struct tt_
     free(cosines);
 }
 
-/* All ids at one position. */
+static void apply_gain(struct tt_value *values, int64_t width, const double *gain)
+{
+    for (int64_t i = 0, n = tt_value_count(values); gain && i < n; i++)
+        values->v[i] *= gain[i % width];
+}
+
+/* All ids at one position. gain: of each channel, NULL: as the graph says. */
 static int search(struct tt_graph *graph, int node, int64_t vocabulary, const double *rows, int64_t nrows, int64_t width,
-                  int64_t position, struct best *best, struct tt_error *error)
+                  int64_t position, const double *gain, struct best *best, struct tt_error *error)
 {
     int32_t ids[CHUNK];
     for (int64_t first = 0; first < vocabulary; first += CHUNK) {
@@ -103,6 +113,7 @@ static int search(struct tt_graph *graph, int node, int64_t vocabulary, const do
             ids[i] = (int32_t)(first + i);
         if (candidates(graph, node, ids, count, position, &values, error))
             return -1;
+        apply_gain(&values, width, gain);
         compare(rows, nrows, width, &values, ids, best);
         tt_value_free(&values);
     }
@@ -123,6 +134,96 @@ static int refine(struct tt_graph *graph, int node, const double *row, int64_t w
     return 0;
 }
 
+/* ---- channels that are scaled otherwise ---- */
+
+static double lead(const struct best *best)
+{
+    return best->count > 1 ? best->cosine[0] - best->cosine[1] : 2;
+}
+
+/* Σ (1 - cosine) */
+static double distance(const struct best *best, int64_t nrows)
+{
+    double sum = 0;
+    for (int64_t t = 0; t < nrows; t++)
+        sum += 1 - best[t].cosine[0];
+    return sum;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_lead(const struct best *best, int64_t nrows)
+{
+    double *leads = tt_alloc_array((size_t)nrows + 1, sizeof *leads);
+    for (int64_t t = 0; t < nrows; t++)
+        leads[t] = lead(&best[t]);
+    qsort(leads, (size_t)nrows, sizeof *leads, by_value);
+    double median = leads[nrows / 2];
+    free(leads);
+    return median;
+}
+
+/* Ids of the surer half of the rows, each once, and the rows: how many. */
+static int64_t choose_sure(const struct best *best, int64_t nrows, int32_t *ids, int64_t *chosen)
+{
+    double median = median_lead(best, nrows);
+    int64_t count = 0;
+    for (int64_t t = 0; t < nrows && count < CHUNK; t++) {
+        bool sure = lead(&best[t]) >= median;
+        for (int64_t i = 0; i < count && sure; i++)
+            sure = ids[i] != best[t].id[0];
+        if (!sure)
+            continue;
+        ids[count] = best[t].id[0];
+        chosen[count++] = t;
+    }
+    return count;
+}
+
+/* gain [width]: least squares of what was seen against the candidates. False: too few tokens to tell. */
+static bool fit_gain(struct tt_graph *graph, int node, const double *rows, int64_t nrows, int64_t width, int64_t position,
+                     const struct best *best, double *gain)
+{
+    int32_t *ids = tt_alloc_array((size_t)nrows + 1, sizeof *ids);
+    int64_t *chosen = tt_alloc_array((size_t)nrows + 1, sizeof *chosen), count = choose_sure(best, nrows, ids, chosen);
+    struct tt_value values = {0};
+    bool enough = count >= SURE && !candidates(graph, node, ids, count, position, &values, NULL);
+    if (enough)
+        normalise(values.v, count, width);
+    for (int64_t c = 0; c < width && enough; c++) {
+        double both = 0, own = 1e-300;
+        for (int64_t i = 0; i < count; i++) {
+            both += values.v[i * width + c] * rows[chosen[i] * width + c];
+            own += values.v[i * width + c] * values.v[i * width + c];
+        }
+        gain[c] = both / own;
+    }
+    tt_value_free(&values);
+    free(ids);
+    free(chosen);
+    return enough;
+}
+
+/* Keeps what it finds when that is much nearer to what was seen. */
+static bool search_turned(struct tt_graph *graph, int node, int64_t vocabulary, const double *rows, int64_t nrows, int64_t width,
+                          int64_t position, struct best *best)
+{
+    struct best *again = tt_alloc_array((size_t)nrows + 1, sizeof *again);
+    double *gain = tt_alloc_array((size_t)width + 1, sizeof *gain);
+    bool nearer = fit_gain(graph, node, rows, nrows, width, position, best, gain) &&
+                  !search(graph, node, vocabulary, rows, nrows, width, position, gain, again, NULL) &&
+                  4 * distance(again, nrows) < distance(best, nrows);
+    if (nearer)
+        memcpy(best, again, (size_t)nrows * sizeof *best);
+    free(again);
+    free(gain);
+    return nearer;
+}
+
 int tt_recover_tokens(struct tt_graph *graph, int node, const double *rows, int64_t ntokens, const int64_t *positions,
                       int32_t *tokens, double *margins, struct tt_error *error)
 {
@@ -136,12 +237,15 @@ int tt_recover_tokens(struct tt_graph *graph, int node, const double *rows, int6
     for (int64_t i = 0; i < ntokens * width; i++)
         unit[i] = isfinite(rows[i]) ? rows[i] : 0;
     normalise(unit, ntokens, width);
-    int failed = search(graph, node, (int64_t)vocabulary, unit, ntokens, width, ntokens ? positions[0] : 0, best, error);
+    int failed = search(graph, node, (int64_t)vocabulary, unit, ntokens, width, ntokens ? positions[0] : 0, NULL, best, error);
+    for (int i = 0; i < ROUNDS && !failed && !positional && distance(best, ntokens) > (1 - TURNED) * (double)ntokens; i++)
+        if (!search_turned(graph, node, (int64_t)vocabulary, unit, ntokens, width, positions[0], best))
+            break;
     for (int64_t t = 0; t < ntokens && !failed; t++) {
         if (positional && positions[t] != positions[0])
             failed = refine(graph, node, unit + t * width, width, positions[t], &best[t], error);
         tokens[t] = best[t].id[0];
-        margins[t] = best[t].count > 1 ? best[t].cosine[0] - best[t].cosine[1] : 2;
+        margins[t] = lead(&best[t]);
     }
     free(best);
     free(unit);
