@@ -109,6 +109,13 @@ static void extend(struct tt_fault *fault, int layer, int pass, const char *comp
     fault->times++;
 }
 
+/* Several readers of one value that got the same wrong thing. */
+static bool same_link(const struct tt_fault *a, const struct tt_fault *b)
+{
+    return strncmp(a->cause, "flow.", 5) == 0 && a->pass == b->pass && a->layer == b->layer &&
+           strcmp(a->expected, b->expected) == 0 && strcmp(a->found, b->found) == 0;
+}
+
 /* The same cause with the same finding is one fault, wherever it shows again. Unknown ones merge within a component. */
 static struct tt_fault *same_fault(struct tt_verdict *v, const struct tt_fault *fault)
 {
@@ -117,7 +124,7 @@ static struct tt_fault *same_fault(struct tt_verdict *v, const struct tt_fault *
         bool unknown = strcmp(fault->cause, "unknown") == 0 || strncmp(fault->cause, "value.", 6) == 0 ||
                        strncmp(fault->cause, "flow.", 5) == 0;
         if (strcmp(old->cause, fault->cause) == 0 &&
-            (unknown ? has_component(old, fault->component)
+            (unknown ? has_component(old, fault->component) || same_link(old, fault)
                      : strcmp(old->found, fault->found) == 0 || strncmp(fault->cause, "kv.", 3) == 0 ||
                            strncmp(fault->cause, "linear.", 7) != 0))
             return old;
@@ -179,8 +186,9 @@ static void join_siblings(const struct walk *w, const struct tt_diagnosis *d, st
     for (int i = 0; i < w->verdict->nfaults && strcmp(fault->cause, "unknown") == 0; i++) {
         struct tt_fault *old = &w->verdict->faults[i];
         struct tt_siblings group = {0};
-        if (strcmp(old->cause, "unknown") == 0 && !has_component(old, fault->component))
-            group = tt_siblings_of(d, span, n, old->node);
+        int node = tt_graph_find(w->graph, old->component, fault->layer);
+        if (node >= 0 && strcmp(old->cause, "unknown") == 0 && !has_component(old, fault->component))
+            group = tt_siblings_of(d, span, n, node);
         if (group.count < 2)
             continue;
         snprintf(fault->component, sizeof fault->component, "%s", tt_graph_node(w->graph, group.node[1])->blame);
@@ -282,6 +290,46 @@ static const char *find_source(const struct walk *w, const struct tt_observation
     return "flow.overwritten";
 }
 
+/* A reader that is wired otherwise, as the family knows it: what it read is the value of another node. */
+static bool name_other_wiring(const struct walk *w, const struct tt_observation *read, const struct tt_rewrite *rewrite,
+                              struct tt_fault *fault)
+{
+    const struct tt_node *reader = tt_graph_node(w->graph, read->consumer);
+    struct tt_observation other = *read;
+    struct tt_value expected = {0};
+    bool right = false;
+    other.node = -1;
+    for (int i = 0; i < rewrite->nsets; i++)
+        if (strcmp(rewrite->sets[i].component, reader->component) == 0 && read->port < rewrite->sets[i].nin)
+            other.node = tt_graph_resolve(w->graph, rewrite->sets[i].in[read->port], reader->layer);
+    if (other.node < 0 || tt_evaluate_as(w->evaluator, &other, NULL, &expected, NULL))
+        return false;
+    struct tt_judgement j = tt_judge(&other, &expected);
+    if ((right = j.status == TT_EXACT || j.status == TT_PASS)) {
+        snprintf(fault->cause, sizeof fault->cause, "%s", rewrite->cause);
+        snprintf(fault->found, sizeof fault->found, "%.63s", rewrite->found ? rewrite->found : "other wiring");
+        snprintf(fault->evidence, sizeof fault->evidence, "%s read %s, chi2/N %.3g, in place of %s, %.3g",
+                 tt_node_address(reader).text, fault->found, j.chi2, fault->expected, fault->chi2);
+        fault->fault_class = "architecture";
+        fault->confidence = TT_CERTAIN;
+        fault->chi2_after = j.chi2;
+        fault->explained = true;
+    }
+    tt_value_free(&expected);
+    return right;
+}
+
+static bool wired_otherwise(const struct walk *w, const struct tt_observation *read, struct tt_fault *fault)
+{
+    const char *reader = tt_graph_node(w->graph, read->consumer)->component;
+    bool found = false;
+    for (int i = 0; i < tt_graph_nrewrites(w->graph) && !found; i++) {
+        const struct tt_rewrite *rewrite = tt_graph_rewrite(w->graph, i);
+        found = strcmp(rewrite->at, reader) == 0 && name_other_wiring(w, read, rewrite, fault);
+    }
+    return found;
+}
+
 static void name_broken_link(struct walk *w, const struct tt_observation *o, const struct tt_judgement *j)
 {
     const struct tt_node *source = tt_graph_node(w->graph, o->node), *reader = tt_graph_node(w->graph, o->consumer);
@@ -298,7 +346,8 @@ static void name_broken_link(struct walk *w, const struct tt_observation *o, con
     snprintf(fault.evidence, sizeof fault.evidence, "%s read %s in place of %s", tt_node_address(reader).text, got,
              tt_node_address(source).text);
     struct tt_diagnosis d = diagnosis_of(w);
-    tt_weights_conclude(&d, o, &fault);
+    if (!wired_otherwise(w, o, &fault))
+        tt_weights_conclude(&d, o, &fault);
     add_fault(w, &fault);
     w->stop = w->options->stop_at_first;
 }
