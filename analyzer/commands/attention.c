@@ -32,14 +32,7 @@ static int choose(struct tt_context *context, struct tt_inspection *in)
 
 static int run_attention(struct tt_context *context)
 {
-    struct tt_inspection in;
-    int status = tt_inspection_open(context, "attention", &in);
-    if (!status)
-        status = choose(context, &in);
-    if (!status)
-        status = tt_inspection_run(context, &in);
-    tt_inspection_close(&in);
-    return status;
+    return tt_inspect(context, "attention", choose);
 }
 
 static const struct tt_option options[] = {
@@ -53,9 +46,8 @@ const struct tt_command tt_command_attention = {
     .summary = "attention of a layer, step by step",
     .usage = "MODEL --layer N (--prompt TEXT | --tokens IDS)\nMODEL --layer N --against WHAT",
     .description = "Runs the prompt through the reference engine and shows each step of a layer's attention: input norm, q, k "
-                   "and v projections, their norms, rope, scores, probabilities, context, output projection.\n\n"
-                   "With --against each value is compared; without --prompt and --tokens the prompt is then that of the "
-                   "capture or dump. Exit status: 0 match or nothing compared, 1 mismatch, 2 bad input, 3 nothing to compare.",
+                   "and v projections, their norms, rope, scores, probabilities, context, output projection."
+                   TT_INSPECTION_AGAINST,
     .options = options,
     .min_args = 1,
     .max_args = 1,

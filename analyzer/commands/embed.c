@@ -17,7 +17,7 @@ static bool is_input(const struct tt_graph *graph, int node)
 }
 
 /* Everything before the repeated block. */
-static void choose(struct tt_inspection *in)
+static int choose(struct tt_context *context, struct tt_inspection *in)
 {
     const struct tt_graph *graph = in->analysis.graph;
     for (int i = 0; i < tt_graph_nnodes(graph) && tt_graph_node(graph, i)->layer < 0; i++) {
@@ -27,18 +27,12 @@ static void choose(struct tt_inspection *in)
     }
     if (tt_layer_output(graph, 0) >= 0)
         tt_inspection_choose(in, tt_layer_output(graph, 0), "output of layer 0");
+    return 0;
 }
 
 static int run_embed(struct tt_context *context)
 {
-    struct tt_inspection in;
-    int status = tt_inspection_open(context, "embed", &in);
-    if (!status) {
-        choose(&in);
-        status = tt_inspection_run(context, &in);
-    }
-    tt_inspection_close(&in);
-    return status;
+    return tt_inspect(context, "embed", choose);
 }
 
 static const struct tt_option options[] = {TT_INSPECTION_OPTIONS, {0}};
@@ -48,9 +42,8 @@ const struct tt_command tt_command_embed = {
     .summary = "embeddings and layer-0 output of a prompt",
     .usage = "MODEL (--prompt TEXT | --tokens IDS)\nMODEL --against WHAT",
     .description = "Runs the prompt through the reference engine and shows the embeddings, with what the model puts on them "
-                   "(scale, positions, norm), and the output of layer 0: shape, statistics, first values of each token.\n\n"
-                   "With --against each value is compared; without --prompt and --tokens the prompt is then that of the "
-                   "capture or dump. Exit status: 0 match or nothing compared, 1 mismatch, 2 bad input, 3 nothing to compare.",
+                   "(scale, positions, norm), and the output of layer 0: shape, statistics, first values of each token."
+                   TT_INSPECTION_AGAINST,
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -29,14 +29,7 @@ static int choose(struct tt_context *context, struct tt_inspection *in)
 
 static int run_hidden(struct tt_context *context)
 {
-    struct tt_inspection in;
-    int status = tt_inspection_open(context, "hidden", &in);
-    if (!status)
-        status = choose(context, &in);
-    if (!status)
-        status = tt_inspection_run(context, &in);
-    tt_inspection_close(&in);
-    return status;
+    return tt_inspect(context, "hidden", choose);
 }
 
 static const struct tt_option options[] = {
@@ -51,9 +44,8 @@ const struct tt_command tt_command_hidden = {
     .usage = "MODEL --layers LIST (--prompt TEXT | --tokens IDS)\nMODEL --layers LIST --token N --against WHAT",
     .description = "Runs the prompt through the reference engine and shows what the chosen layers hand on, before the final "
                    "norm. Layer N's output is entry N+1 of Hugging Face's hidden_states; the last entry there has the final "
-                   "norm applied.\n\n"
-                   "With --against each value is compared; without --prompt and --tokens the prompt is then that of the "
-                   "capture or dump. Exit status: 0 match or nothing compared, 1 mismatch, 2 bad input, 3 nothing to compare.",
+                   "norm applied."
+                   TT_INSPECTION_AGAINST,
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -351,7 +351,7 @@ static int inspect(struct tt_context *context, struct tt_inspection *in, struct 
     return status;
 }
 
-int tt_inspection_run(struct tt_context *context, struct tt_inspection *in)
+static int run(struct tt_context *context, struct tt_inspection *in)
 {
     struct tt_counterpart other = {0};
     if (context->select && apply_select(context, in))
@@ -360,5 +360,18 @@ int tt_inspection_run(struct tt_context *context, struct tt_inspection *in)
     int status = trace ? inspect(context, in, trace, other.trace) : -1;
     tt_trace_free(trace);
     tt_counterpart_close(&other);
+    return status;
+}
+
+int tt_inspect(struct tt_context *context, const char *schema,
+               int (*choose)(struct tt_context *context, struct tt_inspection *inspection))
+{
+    struct tt_inspection in;
+    int status = tt_inspection_open(context, schema, &in);
+    if (!status)
+        status = choose(context, &in);
+    if (!status)
+        status = run(context, &in);
+    tt_inspection_close(&in);
     return status;
 }

@@ -22,6 +22,11 @@
         {"all", 'a', TT_OPTION_FLAG, NULL, "all values, not the corners alone", NULL, NULL},                           \
         {"pictures", 0, TT_OPTION_FLAG, NULL, "with histogram and heat map", NULL, NULL}
 
+/* The end of such a command's description. */
+#define TT_INSPECTION_AGAINST                                                                                          \
+    "\n\nWith --against each value is compared; without --prompt and --tokens the prompt is then that of the capture or " \
+    "dump. Exit status: 0 match or nothing compared, 1 mismatch, 2 bad input, 3 nothing to compare."
+
 /* Keys of job files that the five checks share. */
 #define TT_CHECK_KEYS "model prompt tokens layer layers token proj pos dim theta"
 
@@ -48,7 +53,9 @@ int tt_layer_output(const struct tt_graph *graph, int layer);
 /* A run of one pass over these tokens, from position 0 on. */
 struct tt_trace *tt_trace_of_tokens(const struct tt_graph *graph, const int32_t *tokens, int64_t count);
 
-/* Runs the prompt, compares with --against, prints. The exit status, or -1 with context->error. */
-int tt_inspection_run(struct tt_context *context, struct tt_inspection *inspection);
+/* A whole command: opens the model, has nodes chosen, runs the prompt, compares with --against, prints. The exit status, or
+ * -1 with context->error, as `choose` returns it. */
+int tt_inspect(struct tt_context *context, const char *schema,
+               int (*choose)(struct tt_context *context, struct tt_inspection *inspection));
 
 #endif
