@@ -80,7 +80,7 @@ static int precision_of(struct tt_context *context, enum tt_precision *precision
 static int check_output(struct tt_context *context)
 {
     struct stat info;
-    if (!context->output)
+    if (!context->output || !*context->output)
         return tt_fail(&context->error, TT_EINPUT, "where should the reference go? give a new folder with -o");
     if (stat(context->output, &info) == 0)
         return tt_fail(&context->error, TT_EINPUT, "%s exists; give a new name with -o, nothing is overwritten",

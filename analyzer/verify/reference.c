@@ -189,6 +189,9 @@ static int run_passes(struct tt_graph *graph, struct tt_trace *trace, const stru
     tt_evaluator_values_only(evaluator, true);
     for (int i = 0; i < trace->npasses && !failed; i++) {
         failed = run_pass(evaluator, graph, trace, i, options, recorder, &steps.next[trace->passes[i].sequence], error);
+        if (!failed && tt_recorder_nlosses(recorder))
+            failed = tt_fail(error, TT_ESYSTEM, "%s: pass %d could not be written whole; is the disk full? The folder holds what was",
+                             options->directory, trace->passes[i].pass);
         if (!failed && i + 1 == trace->npasses && left-- > 0)
             add_steps(trace, &steps);
         tt_progress_step(&progress, (uint64_t)i + 1);
@@ -218,8 +221,8 @@ int tt_reference_run(struct tt_graph *graph, const struct tt_trace *inputs, cons
     tt_trace_free(trace);
     tt_graph_release_weights(graph);
     if (!failed && !tt_recorder_directory(recorder))
-        failed = tt_fail(error, TT_ESYSTEM, "%s: nothing could be written; is the folder writable and the name free?",
-                         options->directory);
+        failed = tt_fail(error, TT_ESYSTEM, "%s: nothing could be written: %s", options->directory,
+                         strerror(-tt_recorder_failure(recorder)));
     tt_recorder_close(recorder);
     return failed;
 }

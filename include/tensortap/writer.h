@@ -60,6 +60,9 @@ const char *tt_recorder_directory(const struct tt_recorder *recorder);
 /* -errno of what kept the capture from being made, 0 when nothing did (yet). */
 int tt_recorder_failure(const struct tt_recorder *recorder);
 
+/* How many losses have been counted so far: a recording that has to be whole can stop at the first one. */
+uint64_t tt_recorder_nlosses(struct tt_recorder *recorder);
+
 /* Adds a string, number or JSON text to the manifest (key, value as JSON). */
 void tt_recorder_manifest(struct tt_recorder *recorder, const char *key, const char *json);
 

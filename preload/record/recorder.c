@@ -462,3 +462,13 @@ int tt_recorder_failure(const struct tt_recorder *recorder)
 {
     return recorder ? -recorder->failure : 0;
 }
+
+uint64_t tt_recorder_nlosses(struct tt_recorder *recorder)
+{
+    uint64_t count = 0;
+    pthread_mutex_lock(&recorder->lock);
+    for (uint32_t i = 0; i < recorder->losses.count; i++)
+        count += recorder->losses.entries[i].count;
+    pthread_mutex_unlock(&recorder->lock);
+    return count;
+}
