@@ -11,6 +11,8 @@
 #include "commands/inspection.h"
 #include "ops/rope.h"
 
+#define MOST_CHANNELS (1 << 20)
+
 /* ---- numbers ---- */
 
 /* The op itself turns (1, 0) in every pair: the numbers shown are those that the reference computes with. */
@@ -176,9 +178,50 @@ static int collect(struct tt_context *context, struct tt_inspection *in, struct 
 
 /* ---- numbers given ---- */
 
+static bool no_name(const void *user, const char *name, struct tt_scalar *out)
+{
+    return false;
+}
+
+struct wanted {
+    const char *name;
+    bool found;
+};
+
+/* The op's defaults may refer to the model; here names alone count. */
+static bool any_name(const void *user, const char *name, struct tt_scalar *out)
+{
+    *out = tt_scalar_number(1);
+    return true;
+}
+
+static int match_name(void *user, const char *name, const struct tt_scalar *value)
+{
+    struct wanted *wanted = user;
+    wanted->found = wanted->found || strcmp(wanted->name, name) == 0;
+    return 0;
+}
+
+/* Whether the op has such an attribute: a misspelt one would change nothing. */
+static bool is_attribute(const char *name)
+{
+    const struct tt_scope scope = {.lookup = any_name};
+    struct wanted wanted = {.name = name};
+    tt_assignments(tt_op_find("rope")->defaults, &scope, match_name, &wanted, NULL);
+    return wanted.found;
+}
+
+struct setting {
+    struct tt_rope_class *class;
+    struct tt_error *error;
+};
+
 static int set_attribute(void *user, const char *name, const struct tt_scalar *value)
 {
-    struct tt_rope_class *class = user;
+    const struct setting *setting = user;
+    struct tt_rope_class *class = setting->class;
+    if (!is_attribute(name))
+        return tt_fail(setting->error, TT_EINPUT, "--set %s: a rotary embedding has no such attribute; docs/architectures.md lists them", name);
     if (class->ngiven == sizeof class->given / sizeof *class->given || strlen(name) >= sizeof class->given->name)
         return -1;
     char *own = class->given[class->ngiven].name, *text = class->given[class->ngiven++].text;
@@ -189,25 +232,23 @@ static int set_attribute(void *user, const char *name, const struct tt_scalar *v
     return tt_attributes_set_string(&class->attributes, own, text);
 }
 
-static bool no_name(const void *user, const char *name, struct tt_scalar *out)
-{
-    return false;
-}
-
 /* What the options say, on top of the class. */
 static int apply_given(struct tt_context *context, struct tt_rope_class *class)
 {
     const struct tt_options *given = context->options;
     const struct tt_scope scope = {.lookup = no_name};
     const char *pairing = tt_option_text(given, "pairing"), *set = tt_option_text(given, "set");
-    if (tt_option_flag(given, "dim"))
-        tt_attributes_set_number(&class->attributes, "dims", (double)tt_option_integer(given, "dim", 0));
+    if (tt_option_flag(given, "dim")) {
+        int64_t dim = tt_option_integer(given, "dim", 0);
+        class->depth = dim > class->depth ? dim : class->depth; /* another head size than the model's: shown as given */
+        tt_attributes_set_number(&class->attributes, "dims", (double)dim);
+    }
     if (tt_option_flag(given, "theta"))
         tt_attributes_set_number(&class->attributes, "theta", tt_option_number(given, "theta", 0));
     if (pairing)
         tt_attributes_set_string(&class->attributes, "pairing", pairing);
     context->error.message[0] = 0;
-    if (!set || !tt_assignments(set, &scope, set_attribute, class, &context->error))
+    if (!set || !tt_assignments(set, &scope, set_attribute, &(struct setting){class, &context->error}, &context->error))
         return 0;
     return context->error.message[0] ? -1 : tt_fail(&context->error, TT_EINPUT, "--set '%s': too many or too long names", set);
 }
@@ -252,8 +293,6 @@ static int bare_class(struct tt_context *context, struct classes *classes)
     int64_t dim = tt_option_integer(context->options, "dim", 0);
     if (!tt_option_flag(context->options, "dim") || !tt_option_flag(context->options, "theta"))
         return tt_fail(&context->error, TT_EINPUT, "give a model, or --dim 128 --theta 10000");
-    if (dim <= 0 || dim % 2 || dim > 1 << 20)
-        return tt_fail(&context->error, TT_EINPUT, "--dim %lld: expected an even number of channels", (long long)dim);
     classes->items = tt_alloc(sizeof *classes->items);
     classes->items[0].depth = dim;
     classes->count = 1;
@@ -267,7 +306,12 @@ static int check_numbers(struct tt_context *context, int64_t *position, int64_t 
     *position = tt_option_integer(context->options, "pos", 1);
     *length = tt_option_integer(context->options, "length", *position + 1);
     if (*position < 0 || *position > INT32_MAX)
-        return tt_fail(&context->error, TT_EINPUT, "--pos %lld: expected a position from 0 on", (long long)*position);
+        return tt_fail(&context->error, TT_EINPUT, "--pos %lld: expected a position from 0 to %d", (long long)*position,
+                       INT32_MAX);
+    int64_t dim = tt_option_integer(context->options, "dim", 2);
+    if (dim <= 0 || dim % 2 || dim > MOST_CHANNELS)
+        return tt_fail(&context->error, TT_EINPUT, "--dim %lld: expected an even number of channels from 2 to %d",
+                       (long long)dim, MOST_CHANNELS);
     if (*length <= *position)
         return tt_fail(&context->error, TT_EINPUT, "--length %lld: a sequence with position %lld is longer",
                        (long long)*length, (long long)*position);
