@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "commands/analysis.h"
 #include "commands/counterpart.h"
 #include "commands/prompt.h"
 #include "commands/reference_cache.h"
@@ -75,9 +76,12 @@ static int fill_command(struct tt_context *context, struct tt_run_prompt *prompt
 static int check_reference(struct tt_context *context)
 {
     const char *against = tt_option_text(context->options, "against");
+    struct tt_analysis model = {0};
     if (against && access(against, R_OK) != 0)
         return tt_fail(&context->error, TT_ESYSTEM, "--against %s: %m", against);
-    return 0;
+    int failed = context->model ? tt_analysis_model(context, context->model, &model) : 0;
+    tt_analysis_close(&model);
+    return failed;
 }
 
 static int known_tokens(struct tt_context *context, struct tt_run_prompt *prompt)
