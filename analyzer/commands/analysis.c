@@ -22,13 +22,13 @@ int tt_parse_tokens(const char *text, int32_t **tokens, int64_t *count, struct t
         char *end;
         long id = strtol(at, &end, 10);
         if (end == at || id < 0 || id > INT32_MAX || (*end && *end != ','))
-            return tt_fail(error, TT_EINPUT, "--tokens '%s', column %d: expected ids like 1,15043,29871", text,
+            return tt_fail(error, TT_EINPUT, "token ids '%s', column %d: expected ids like 1,15043,29871", text,
                            (int)(at - text) + 1);
         *tokens = tt_grow(*tokens, (size_t)*count + 1, sizeof **tokens);
         (*tokens)[(*count)++] = (int32_t)id;
         at = *end ? end + 1 : end;
     }
-    return *count ? 0 : tt_fail(error, TT_EINPUT, "--tokens is empty; give ids like 1,15043,29871");
+    return *count ? 0 : tt_fail(error, TT_EINPUT, "no token ids; give some like 1,15043,29871");
 }
 
 /* PATH[=SCALE]; what stands behind a '=' of the path itself is no number. */

@@ -42,11 +42,11 @@ static void print_usage(FILE *out, const struct tt_command *command)
     }
 }
 
-/* Paragraphs are divided by line ends. */
+/* Paragraphs are divided by line ends, one or more. */
 static void print_description(FILE *out, const char *description, int width)
 {
     for (const char *at = description; at; at = strchr(at, '\n')) {
-        at += *at == '\n';
+        at += strspn(at, "\n");
         char *paragraph = tt_format("%.*s", (int)strcspn(at, "\n"), at);
         fputc('\n', out);
         tt_print_wrapped(out, paragraph, 0, width);

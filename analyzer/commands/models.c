@@ -158,12 +158,14 @@ static void print_finding(const struct tt_term *term, const struct tt_model_find
     struct tt_string where = {0};
     layer_text(f, &where);
     tt_string_add(&where, "%s", f->component);
-    fprintf(term->out, "\n%s%s%s  %s  %s\n", tt_style_begin(term, TT_BOLD), f->cause, tt_style_end(term, TT_BOLD), where.text,
-            strcmp(f->confidence, "certain") ? f->confidence : "");
+    bool certain = strcmp(f->confidence, "certain") == 0;
+    fprintf(term->out, "\n%s%s%s  %s%s%s\n", tt_style_begin(term, TT_BOLD), f->cause, tt_style_end(term, TT_BOLD), where.text,
+            certain ? "" : "  ", certain ? "" : f->confidence);
     tt_string_free(&where);
     if (f->tensor[0])
         tt_fact(term, "tensor", f->tensors > 1 ? "%s and %d more" : "%s", f->tensor, f->tensors - 1);
-    tt_fact(term, "expected", "%s", f->expected);
+    if (f->expected[0])
+        tt_fact(term, "expected", "%s", f->expected);
     tt_fact(term, "found", "%s", f->found);
     if (f->evidence[0])
         tt_fact(term, "evidence", "%s", f->evidence);
