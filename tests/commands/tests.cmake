@@ -12,3 +12,7 @@ add_test(NAME commands.loop
          COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/loop_test.py $<TARGET_FILE:tensortap-engine>
                  $<TARGET_FILE:tensortap-make-model>)
 set_tests_properties(commands.loop PROPERTIES LABELS short ENVIRONMENT "TENSORTAP_BUILD=${CMAKE_BINARY_DIR}")
+
+add_test(NAME commands.slips
+         COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/slips_test.py $<TARGET_FILE:tensortap-make-model>)
+set_tests_properties(commands.slips PROPERTIES LABELS short ENVIRONMENT "TENSORTAP_BUILD=${CMAKE_BINARY_DIR}")
