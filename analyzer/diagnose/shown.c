@@ -120,8 +120,11 @@ static void try_pass(struct tt_diagnosis *d, struct tt_trace *trace, int index, 
     tt_evaluator_begin(d->evaluator, index);
     for (int i = 0; i < nnodes; i++) {
         const struct tt_node *node = tt_graph_node(d->graph, i);
-        if (node->layer > 0 || node->iteration > 0)
+        if (node->layer > 0 || node->iteration > 0) {
+            if (is_product(node)) /* what stands behind the block reads the last layer */
+                make_up(d->evaluator, trace, pass, i);
             continue;
+        }
         for (int port = 0; is_product(node) && port < node->nin; port++)
             if (!is_product(tt_graph_node(d->graph, node->in[port])) && tt_graph_node(d->graph, node->in[port])->layer <= 0)
                 try_target(d, node->in[port], out);
@@ -147,6 +150,8 @@ void tt_causes_shown(struct tt_graph *graph, const struct tt_trace *inputs, stru
     }
     struct tt_diagnosis d = {.evaluator = tt_evaluator_new(graph, trace), .graph = graph, .trace = trace, .confirmed = confirmed};
     out->count = 0;
+    tt_evaluator_values_only(d.evaluator, true);
+    tt_evaluator_asked_only(d.evaluator, true);
     for (int i = 0; i < trace->npasses; i++)
         try_pass(&d, trace, i, out);
     tt_evaluator_free(d.evaluator);
