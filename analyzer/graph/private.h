@@ -116,6 +116,16 @@ void tt_strided_tensor(const struct tt_strided *view, int rank, const int64_t *s
 void tt_stacked_tensor(const struct tt_model_tensor *const *parts, int64_t n, struct tt_model_tensor *out);
 void tt_made_tensor_free(struct tt_model_tensor *tensor);
 
+/* names.c: the node that one input of an architecture file means at a place; -1: none. */
+int tt_graph_resolve_at(const struct tt_graph *graph, const char *text, const struct place *place);
+/* `name` with the prefix of its stack; in `out` [size] where that takes making. */
+const char *tt_with_stack(const char *stack, const char *name, char *out, size_t size);
+
+/* node.c: is the node or block there in this model (its `when`)? 1, 0 or -1. */
+int tt_graph_wanted(const struct tt_graph *graph, const cJSON *json, const struct place *place, struct tt_error *error);
+int tt_graph_add_node(struct tt_graph *graph, const cJSON *json, const struct place *place, struct tt_error *error);
+
+/* bind.c */
 int tt_graph_bind(struct tt_graph *graph, struct tt_error *error);
 int tt_graph_add_rewrites(struct tt_graph *graph, struct tt_error *error);
 
