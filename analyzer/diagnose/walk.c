@@ -204,9 +204,10 @@ static void name_fault(struct walk *w, const struct tt_observation *o, const str
                              .chi2 = j->chi2, .rank = o->value.rank};
     struct tt_diagnosis d = diagnosis_of(w);
     tt_diagnose(&d, o, &fault);
-    if (fault.repair.count)
+    if (fault.repair.count) {
         tt_evaluator_persist(w->evaluator, &fault.repair);
-    else if (!fault.explained)
+        tt_evaluator_forget(w->evaluator, span, n); /* caches that nobody saw hold what the engine wrote, fault included */
+    } else if (!fault.explained)
         mark_doubtful(w, span, n);
     join_siblings(w, &d, &fault, span, n);
     add_fault(w, &fault);

@@ -229,6 +229,25 @@ static struct tt_product *find_missing(const struct walk *w, int pass, int node)
     return found;
 }
 
+/* Is a product that this node is computed from, with nothing but small ops between, named in this pass? A branch of which
+ * nothing ran (shared experts that an engine leaves out) has no end either. */
+static bool has_source(const struct walk *w, int pass, int node)
+{
+    bool any = false, found = false;
+    for (int i = 0; i < node && !found; i++) {
+        const struct tt_node *other = tt_graph_node(w->graph, i);
+        if (!is_linear(other) || rank_of(w->graph, i) != rank_of(w->graph, node) || !tt_is_ancestor(w->ancestry, i, node))
+            continue;
+        bool nearest = true;
+        for (int j = i + 1; j < node && nearest; j++)
+            nearest = !is_linear(tt_graph_node(w->graph, j)) || !tt_is_ancestor(w->ancestry, i, j) ||
+                      !tt_is_ancestor(w->ancestry, j, node);
+        any = any || nearest;
+        found = nearest && tt_group_find(w->products, w->groups, pass, i);
+    }
+    return found || !any;
+}
+
 /* Weights that no file holds: by what they read, their shape and their place. */
 static void fill(struct walk *w)
 {
@@ -237,7 +256,7 @@ static void fill(struct walk *w)
             const struct tt_node *n = tt_graph_node(w->graph, node);
             if (!is_linear(n) || tt_group_find(w->products, w->groups, pass, node))
                 continue;
-            struct tt_product *p = find_missing(w, pass, node);
+            struct tt_product *p = has_source(w, pass, node) ? find_missing(w, pass, node) : NULL;
             if (!p)
                 continue;
             struct tt_group *g = &w->groups->items[pass];
