@@ -249,7 +249,7 @@ const struct tt_value *tt_graph_weight(struct tt_graph *graph, const struct tt_m
                 TT_VALUE_RANK);
         return NULL;
     }
-    struct tt_value value = tt_value_new(tensor->rank, tensor->shape);
+    struct tt_value value = tt_value_unset(tensor->rank, tensor->shape);
     if (tt_graph_read_weight(graph, tensor, 0, (uint64_t)tt_value_count(&value), value.v, error)) {
         tt_value_free(&value);
         return NULL;

@@ -27,6 +27,14 @@ struct tt_value tt_value_new(int rank, const int64_t *shape)
     return value;
 }
 
+struct tt_value tt_value_unset(int rank, const int64_t *shape)
+{
+    struct tt_value value = {.rank = rank};
+    memcpy(value.shape, shape, (size_t)rank * sizeof *shape);
+    value.v = tt_grow(NULL, (size_t)tt_value_count(&value) + 1, sizeof *value.v);
+    return value;
+}
+
 void tt_value_free(struct tt_value *value)
 {
     free(value->v);

@@ -29,6 +29,8 @@ struct tt_value {
 
 /* Shape only -> allocated v (zeroed), var and row_var NULL. */
 struct tt_value tt_value_new(int rank, const int64_t *shape);
+/* The same with v not zeroed: for values that are filled at once. */
+struct tt_value tt_value_unset(int rank, const int64_t *shape);
 void tt_value_free(struct tt_value *value); /* frees the arrays, zeroes the struct; safe on a zeroed one */
 struct tt_value tt_value_copy(const struct tt_value *value);
 

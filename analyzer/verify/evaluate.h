@@ -45,6 +45,8 @@ void tt_evaluator_round(struct tt_evaluator *evaluator, double unit);
 
 /* Nobody will ask for error bars: a reference run. */
 void tt_evaluator_values_only(struct tt_evaluator *evaluator, bool values_only);
+/* Caches that nobody asks for in a pass are not carried over to the next one. */
+void tt_evaluator_asked_only(struct tt_evaluator *evaluator, bool asked_only);
 /* Nodes are asked for in order and this one is done: values that no later node reads are dropped. */
 void tt_evaluator_done(struct tt_evaluator *evaluator, int node);
 

@@ -55,6 +55,11 @@ void tt_evaluator_round(struct tt_evaluator *e, double unit)
     e->unit = unit;
 }
 
+void tt_evaluator_asked_only(struct tt_evaluator *e, bool asked_only)
+{
+    e->asked_only = asked_only;
+}
+
 void tt_evaluator_values_only(struct tt_evaluator *e, bool values_only)
 {
     e->values_only = values_only;
@@ -114,7 +119,7 @@ void tt_evaluator_end(struct tt_evaluator *e)
         const struct tt_node *node = tt_graph_node(e->graph, i);
         if (node->kept && !e->pass->continues)
             tt_keep(e, memory, i);
-        else if (node->state && !node->once)
+        else if (node->state && !node->once && (!e->asked_only || e->slots[i].filled))
             tt_remember(e, memory, i);
     }
     clear_slots(e);

@@ -60,6 +60,7 @@ struct tt_evaluator {
     bool as_defined;       /* `kept` does not apply */
     bool holds_weights;    /* of any size that memory allows: the op may read them in any order */
     bool values_only;      /* error bars are not needed */
+    bool asked_only;       /* caches are carried over only if their value was asked for */
     int *last_reader;      /* [nodes] last node that reads it, NULL: not asked for yet */
     struct prepared *asked; /* by tt_evaluator_call: its caller reads it until the next evaluation; NULL: not yet */
     const uint8_t *focus; /* [ntokens] rows that evaluations under hypotheses are limited to, NULL: all */
