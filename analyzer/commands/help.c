@@ -106,17 +106,16 @@ static cJSON *overview_document(void)
 
 static int run_help(struct tt_context *context)
 {
-    if (context->json)
-        return tt_emit_json(context, overview_document(), 0);
-    if (context->nargs == 0) {
-        tt_print_overview(context->out);
-        return 0;
-    }
-    const struct tt_command *command = tt_command_find(context->args[0]);
-    if (!command)
+    const struct tt_command *command = context->nargs ? tt_command_find(context->args[0]) : NULL;
+    if (context->nargs && !command)
         return tt_fail(&context->error, TT_EINPUT, "no command '%s'; 'tensortap help' lists them",
                        context->args[0]);
-    tt_print_help(context->out, command);
+    if (context->json)
+        return tt_emit_json(context, overview_document(), 0);
+    if (command)
+        tt_print_help(context->out, command);
+    else
+        tt_print_overview(context->out);
     return 0;
 }
 

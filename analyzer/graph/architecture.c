@@ -200,6 +200,10 @@ cJSON *tt_architecture_for(const struct tt_model *model, struct tt_error *error)
             *error = problem;
         return NULL;
     }
+    if (!found && n <= 0) {
+        tt_fail(error, TT_ESYSTEM, "no architecture files in %s; set TENSORTAP_DATA to the folder that holds architectures/", folder);
+        return NULL;
+    }
     if (!found) {
         not_known(model, error);
         return NULL;

@@ -68,6 +68,7 @@ def test_rope():
 
 def test_others():
     refused("token ids 'x'", "map", "made", "--tokens", "x")
+    refused("no command 'nothing'", "help", "nothing")
     refused("--context -5", "params", "model.gguf", "--context", "-5")
     done = run("run", "--verify", "--model", "nowhere", "--", "touch", "touched")
     check(done.returncode == 125 and "nowhere" in done.stderr and not os.path.exists("touched"), f"run --verify: {done}")
