@@ -132,7 +132,7 @@ int tt_ref_prompts(struct tt_context *context, const struct tt_analysis *model, 
     if (probe && (text || ids))
         return tt_fail(&context->error, TT_EINPUT, "--probe makes its own prompt; leave --%s out", text ? "prompt" : "tokens");
     if (text && ids)
-        return tt_fail(&context->error, TT_EINPUT, "--prompt and --tokens both say what goes in; give one of them");
+        return tt_fail(&context->error, TT_EINPUT, "--prompt and --tokens are both given; give one of them");
     if (text || ids)
         return given_prompts(context, text ? "prompt" : "tokens", out);
     out->count = 1;
