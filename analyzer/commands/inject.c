@@ -126,6 +126,9 @@ static void print_result(struct tt_context *context, const struct result *r)
             tt_plural((uint64_t)r->injection->rows, "row").text);
     tt_fact(&term, "behind it", "%d of %d values are apart%s%s", o->apart_after, o->compared_after,
             o->apart_after ? ", the first is " : "", o->apart_after ? address(r->graph, o->first_after).text : "");
+    if (o->other_tokens >= 0)
+        tt_fact(&term, "left out", "pass %d and what follows it: the reference goes on with other tokens (ref --like takes the run's)",
+                o->other_tokens);
     if (!o->compared_after)
         fprintf(term.out, "unmeasured   the run holds no value that is computed from it\n");
     else if (!o->apart_after)
@@ -173,6 +176,8 @@ static cJSON *document(const struct result *r)
         cJSON_AddStringToObject(made, "agrees_from", address(r->graph, o->agrees_from).text);
     else
         cJSON_AddNullToObject(made, "agrees_from");
+    if (o->other_tokens >= 0)
+        cJSON_AddNumberToObject(made, "other_tokens_from_pass", o->other_tokens);
     cJSON *list = cJSON_AddArrayToObject(made, "values");
     for (int i = 0; i < tt_graph_nnodes(r->graph); i++) {
         const struct tt_injected_row *row = &o->rows[i];

@@ -154,6 +154,7 @@ struct trial {
     struct tt_trace *passes;  /* the reference's inputs */
     struct tt_injection *injection;
     uint8_t *reached;         /* [nodes] computed from an injected value, in this pass or by a cache */
+    uint8_t *parted;          /* [passes] in this pass or before it the run had other tokens */
     struct tt_injection_outcome *outcome;
 };
 
@@ -163,6 +164,33 @@ static bool knows_tokens(const struct tt_trace *trace)
         if (trace->passes[i].tokens_by == TT_BY_NONE)
             return false;
     return trace->npasses > 0;
+}
+
+/* Whether the run is known to have had another token at this position. */
+static bool had_other_token(const struct tt_trace *run, int sequence, int64_t position, int32_t token)
+{
+    for (int i = 0; i < run->npasses; i++) {
+        const struct tt_trace_pass *pass = &run->passes[i];
+        for (int64_t k = 0; k < pass->inputs.ntokens && pass->sequence == sequence && pass->tokens_by != TT_BY_NONE; k++)
+            if (pass->inputs.positions[k] == position)
+                return pass->inputs.tokens[k] != token;
+    }
+    return false;
+}
+
+/* What follows other tokens is different whatever the engine does: decoding parts where the likeliest token changes. */
+static void mark_parted(struct trial *t)
+{
+    t->outcome->other_tokens = -1;
+    for (int i = 0; i < t->passes->npasses; i++) {
+        const struct tt_trace_pass *pass = &t->passes->passes[i];
+        for (int j = i - 1; j >= 0 && !t->parted[i] && pass->continues; j--)
+            t->parted[i] = t->passes->passes[j].sequence == pass->sequence && t->parted[j];
+        for (int64_t k = 0; k < pass->inputs.ntokens && !t->parted[i]; k++)
+            t->parted[i] = had_other_token(t->run, pass->sequence, pass->inputs.positions[k], pass->inputs.tokens[k]);
+        if (t->parted[i] && t->outcome->other_tokens < 0)
+            t->outcome->other_tokens = pass->pass;
+    }
 }
 
 static struct tt_trace *inputs_of(const struct tt_trace *from, double unit)
@@ -223,6 +251,8 @@ static int try_passes(struct trial *t, struct tt_error *error)
     struct tt_progress progress = tt_progress_begin("injecting", (uint64_t)t->passes->npasses);
     int failed = 0;
     for (int i = 0; i < t->passes->npasses && !failed; i++) {
+        if (t->parted[i])
+            continue;
         tt_evaluator_begin(plain, i);
         tt_evaluator_begin(injected, i);
         for (int node = 0; node < tt_graph_nnodes(t->graph) && !failed; node++)
@@ -266,11 +296,14 @@ int tt_injection_try(struct tt_graph *graph, struct tt_trace *run, const struct 
     t.passes = inputs_of(knows_tokens(reference) ? reference : run, run->unit);
     t.reached = tt_alloc(nodes + 1);
     injection->source = run;
+    t.parted = tt_alloc_array((size_t)t.passes->npasses + 1, sizeof *t.parted);
+    mark_parted(&t);
     mark_reached(&t);
     int failed = try_passes(&t, error);
     count(&t);
     tt_trace_free(t.passes);
     free(t.reached);
+    free(t.parted);
     if (!failed && !injection->rows)
         failed = tt_fail(error, TT_EINPUT, "the run holds no value of %s at the positions of the reference; 'tensortap map' "
                                            "and 'show' say what it holds", injection->what);

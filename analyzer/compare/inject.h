@@ -38,6 +38,8 @@ struct tt_injection_outcome {
     int compared_before, apart_before, first_before; /* nodes; first -1: none */
     int compared_after, apart_after, first_after;
     int agrees_from;  /* first compared node behind the injected value from which on all agree, -1: none */
+    int other_tokens; /* first pass in which the two go on with different tokens: left out, with what follows it in the
+                         sequence; -1: none */
 };
 
 /* The reference's passes with and without the injection, each against the run's values. 0 or -1 with *error. */

@@ -111,13 +111,15 @@ def test_inject(loop):
     run = loop.tensortap("run", "-q", "-o", "bad", "--", ENGINE, "-m", "model.gguf", "-t", IDS, "-n", "3", "--fault",
                          "rope.theta")
     check(run.returncode == 0, f"{run}")
-    for arguments in (["--like", "bad", "-o", "like"], ["--tokens", IDS, "-o", "prompt"]):
+    for arguments in (["--like", "bad", "-o", "like"], ["--tokens", IDS, "-o", "prompt"], ["--tokens", IDS, "-n", "2", "-o", "own"]):
         made = loop.tensortap("ref", "model.gguf", *arguments)
         check(made.returncode == 0, f"{made}")
-    for reference in ("like", "prompt"):
+    for reference in ("like", "prompt", "own"):
         done = loop.tensortap("compare", "bad", reference, "--inject", "attn.q_rope,attn.k_cache", "--json")
         found = document(done)
         check(done.returncode == 0 and found["after"]["apart"] == 0 and found["after"]["compared"] > 30, f"{found['after']}")
+        # what the reference decodes by itself are other tokens, whose values say nothing about the engine
+        check(found.get("other_tokens_from_pass") == (1 if reference == "own" else None), f"{reference}: tokens of its own")
         check(found["agrees_from"] == "L0.attn.qk" and found["before"]["first"] == "L0.attn.q_rope", f"{found['before']}")
     later = loop.tensortap("compare", "bad", "like", "--inject", "L0.attn.context", "--json")
     found = document(later)
