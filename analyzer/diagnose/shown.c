@@ -138,16 +138,8 @@ static void try_pass(struct tt_diagnosis *d, struct tt_trace *trace, int index, 
 
 void tt_causes_shown(struct tt_graph *graph, const struct tt_trace *inputs, struct tt_shown *out)
 {
-    struct tt_trace *trace = tt_trace_new(graph);
+    struct tt_trace *trace = tt_trace_bare(graph, inputs);
     uint8_t *confirmed = tt_alloc_array((size_t)tt_graph_nnodes(graph) + 1, 1);
-    for (int i = 0; i < inputs->npasses; i++) {
-        const struct tt_trace_pass *from = &inputs->passes[i];
-        struct tt_trace_pass *to = tt_trace_add_pass(trace, &from->inputs);
-        to->pass = from->pass;
-        to->sequence = from->sequence;
-        to->continues = from->continues;
-        to->phase = from->phase;
-    }
     struct tt_diagnosis d = {.evaluator = tt_evaluator_new(graph, trace), .graph = graph, .trace = trace, .confirmed = confirmed};
     out->count = 0;
     tt_evaluator_values_only(d.evaluator, true);

@@ -115,16 +115,9 @@ static int run_pass(struct tt_evaluator *evaluator, struct tt_graph *graph, cons
 
 static struct tt_trace *bare(const struct tt_graph *graph, const struct tt_trace *inputs)
 {
-    struct tt_trace *trace = tt_trace_new(graph);
-    for (int i = 0; i < inputs->npasses; i++) {
-        const struct tt_trace_pass *from = &inputs->passes[i];
-        struct tt_trace_pass *to = tt_trace_add_pass(trace, &from->inputs);
-        to->pass = from->pass;
-        to->sequence = from->sequence;
-        to->continues = from->continues;
-        to->phase = from->phase;
-        to->tokens_by = from->tokens_by;
-    }
+    struct tt_trace *trace = tt_trace_bare(graph, inputs);
+    for (int i = 0; i < inputs->npasses; i++)
+        trace->passes[i].tokens_by = inputs->passes[i].tokens_by;
     return trace;
 }
 

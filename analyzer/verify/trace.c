@@ -98,6 +98,20 @@ struct tt_trace_pass *tt_trace_add_pass(struct tt_trace *trace, const struct tt_
     return pass;
 }
 
+struct tt_trace *tt_trace_bare(const struct tt_graph *graph, const struct tt_trace *run)
+{
+    struct tt_trace *trace = tt_trace_new(graph);
+    for (int i = 0; i < run->npasses; i++) {
+        const struct tt_trace_pass *from = &run->passes[i];
+        struct tt_trace_pass *to = tt_trace_add_pass(trace, &from->inputs);
+        to->pass = from->pass;
+        to->sequence = from->sequence;
+        to->continues = from->continues;
+        to->phase = from->phase;
+    }
+    return trace;
+}
+
 int tt_trace_shape(const struct tt_graph *graph, const struct tt_trace_pass *pass, int node, int consumer, int port,
                    int64_t shape[TT_VALUE_RANK])
 {

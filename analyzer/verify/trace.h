@@ -69,6 +69,8 @@ void tt_trace_free(struct tt_trace *trace);
 /* Arrays of `inputs` are copied; the tokens count as given (tokens_by TT_BY_NAME). The pointer is valid until the next
  * call. */
 struct tt_trace_pass *tt_trace_add_pass(struct tt_trace *trace, const struct tt_pass_inputs *inputs);
+/* The passes of a run without what was seen in them; their tokens count as given. */
+struct tt_trace *tt_trace_bare(const struct tt_graph *graph, const struct tt_trace *run);
 /* A long run does not fit in memory: observations are there between load and unload only. Both may be called again. */
 void tt_trace_load(struct tt_trace *trace, int pass);
 void tt_trace_unload(struct tt_trace *trace, int pass);
