@@ -142,10 +142,32 @@ static cJSON *fault_json(const struct tt_fault *fault, const struct tt_graph *gr
     return json;
 }
 
+static void add_measures(cJSON *json, double nmse, double floor, double cosine, double max_abs)
+{
+    tt_json_add_number(json, "nmse", nmse);
+    tt_json_add_number(json, "floor", floor);
+    tt_json_add_number(json, "cosine", cosine);
+    tt_json_add_number(json, "max_abs", max_abs);
+}
+
+static void add_judgement(cJSON *json, const struct tt_row *row, const struct tt_graph *graph)
+{
+    const struct tt_judgement *j = &row->judged;
+    if (j->n && row->in_span < 0) {
+        tt_json_add_number(json, "chi2", j->chi2);
+        add_measures(json, j->nmse, j->floor, j->cosine, j->max_abs);
+        add_place(json, row->node < 0 ? NULL : tt_graph_node(graph, row->node), row->rank, j->at);
+    }
+    if (row->in_span >= 0)
+        cJSON_AddStringToObject(json, "span", tt_node_address(tt_graph_node(graph, row->in_span)).text);
+    if (row->compared)
+        add_measures(cJSON_AddObjectToObject(json, "reference"), row->ref_nmse, row->ref_floor, row->ref_cosine,
+                     row->ref_max_abs);
+}
+
 static cJSON *row_json(const struct tt_row *row, const struct tt_graph *graph)
 {
     cJSON *json = cJSON_CreateObject();
-    const struct tt_judgement *j = &row->judged;
     add_pass(json, row->pass);
     if (row->sequence)
         cJSON_AddNumberToObject(json, "sequence", row->sequence);
@@ -161,27 +183,11 @@ static cJSON *row_json(const struct tt_row *row, const struct tt_graph *graph)
         cJSON_AddStringToObject(json, "reader", row->reader);
     cJSON_AddStringToObject(json, "dtype", tt_dtype_info(row->dtype)->name);
     tt_json_add_shape(json, "shape", row->shape, row->rank);
-    cJSON_AddStringToObject(json, "status", tt_outcome_name(j->status));
+    cJSON_AddStringToObject(json, "status", tt_outcome_name(row->judged.status));
     cJSON_AddBoolToObject(json, "explained", row->explained);
     if (row->form)
         cJSON_AddStringToObject(json, "form", row->form);
-    if (j->n && row->in_span < 0) {
-        tt_json_add_number(json, "chi2", j->chi2);
-        tt_json_add_number(json, "nmse", j->nmse);
-        tt_json_add_number(json, "floor", j->floor);
-        tt_json_add_number(json, "cosine", j->cosine);
-        tt_json_add_number(json, "max_abs", j->max_abs);
-        add_place(json, row->node < 0 ? NULL : tt_graph_node(graph, row->node), row->rank, j->at);
-    }
-    if (row->in_span >= 0)
-        cJSON_AddStringToObject(json, "span", tt_node_address(tt_graph_node(graph, row->in_span)).text);
-    if (row->compared) {
-        cJSON *reference = cJSON_AddObjectToObject(json, "reference");
-        tt_json_add_number(reference, "nmse", row->ref_nmse);
-        tt_json_add_number(reference, "floor", row->ref_floor);
-        tt_json_add_number(reference, "cosine", row->ref_cosine);
-        tt_json_add_number(reference, "max_abs", row->ref_max_abs);
-    }
+    add_judgement(json, row, graph);
     cJSON_AddStringToObject(json, "match", tt_evidence_name(row->evidence));
     cJSON *transform = cJSON_AddArrayToObject(json, "transform");
     if (row->transform && *row->transform)
