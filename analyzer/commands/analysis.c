@@ -44,21 +44,31 @@ static int add_adapter(struct tt_model *model, const char *text, struct tt_error
     return rc;
 }
 
-static int add_adapters(const struct tt_context *context, struct tt_model *model, struct tt_error *error)
+int tt_analysis_adapters(struct tt_context *context, struct tt_model *model)
 {
     int rc = 0;
     for (size_t i = 0; i < tt_option_count(context->options, "lora") && rc == 0; i++)
-        rc = add_adapter(model, tt_option_text_at(context->options, "lora", i), error);
+        rc = add_adapter(model, tt_option_text_at(context->options, "lora", i), &context->error);
     return rc;
+}
+
+static int open_model(struct tt_context *context, const char *path, bool adapted, struct tt_analysis *a)
+{
+    a->model = tt_model_open(path, &context->error);
+    if (!a->model || (adapted && tt_analysis_adapters(context, a->model)))
+        return -1;
+    a->graph = tt_graph_new(a->model, &context->error);
+    return a->graph ? 0 : -1;
 }
 
 int tt_analysis_model(struct tt_context *context, const char *path, struct tt_analysis *a)
 {
-    a->model = tt_model_open(path, &context->error);
-    if (!a->model || add_adapters(context, a->model, &context->error))
-        return -1;
-    a->graph = tt_graph_new(a->model, &context->error);
-    return a->graph ? 0 : -1;
+    return open_model(context, path, true, a);
+}
+
+int tt_analysis_other_model(struct tt_context *context, const char *path, struct tt_analysis *a)
+{
+    return open_model(context, path, false, a);
 }
 
 static void drop_model(struct tt_analysis *a)

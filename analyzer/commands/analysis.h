@@ -25,8 +25,12 @@ struct tt_analysis {
 
 /* Opens args[index] and binds it to --model, or to the model that the program had open. 0 or -1 with context->error. */
 int tt_analysis_open(struct tt_context *context, size_t index, struct tt_analysis *analysis);
-/* Model and graph alone. */
+/* Model and graph alone, the model with the adapters of --lora. */
 int tt_analysis_model(struct tt_context *context, const char *path, struct tt_analysis *analysis);
+/* The same without adapters: what a model with them is compared with. */
+int tt_analysis_other_model(struct tt_context *context, const char *path, struct tt_analysis *analysis);
+/* The adapters of --lora on top of a model. */
+int tt_analysis_adapters(struct tt_context *context, struct tt_model *model);
 void tt_analysis_close(struct tt_analysis *analysis);
 
 /* "1,2,3" -> ids; 0 or -1. */

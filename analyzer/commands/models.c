@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "commands/command.h"
+#include "commands/analysis.h"
 #include "report/sheet.h"
 
 struct file {
@@ -18,12 +18,15 @@ struct file {
     struct tt_graph *graph;
 };
 
-static int open_file(struct tt_context *context, const char *path, struct file *file)
+/* `adapted`: with the adapters of --lora, which belong to A. */
+static int open_file(struct tt_context *context, const char *path, bool adapted, struct file *file)
 {
     struct tt_graph_options bare = {.bare = true}; /* what is missing is a finding, not bad input */
     file->path = path;
     file->model = tt_model_open(path, &context->error);
-    file->graph = file->model ? tt_graph_new_with(file->model, &bare, &context->error) : NULL;
+    if (!file->model || (adapted && tt_analysis_adapters(context, file->model)))
+        return -1;
+    file->graph = tt_graph_new_with(file->model, &bare, &context->error);
     return file->graph ? 0 : -1;
 }
 
@@ -256,7 +259,7 @@ static int run_models(struct tt_context *context)
 {
     struct file a = {0}, b = {0};
     int status = -1;
-    if (open_file(context, context->args[0], &a) == 0 && open_file(context, context->args[1], &b) == 0) {
+    if (open_file(context, context->args[0], true, &a) == 0 && open_file(context, context->args[1], false, &b) == 0) {
         struct tt_models *models = tt_models_compare(a.graph, b.graph, &context->error);
         if (models)
             status = report(context, models, &a, &b);
@@ -273,7 +276,8 @@ const struct tt_command tt_command_models = {
     .usage = "[options] A B",
     .description =
         "A and B are what --model takes: GGUF files, safetensors, folders, ids of the local hub cache; of one kind or "
-        "two. A is what is expected, B what is asked about: a conversion, a quantisation, a copy.\n\n"
+        "two. A is what is expected, B what is asked about: a conversion, a quantisation, a copy. With --lora A is the model "
+        "with this adapter, so that B can be what it was merged into.\n\n"
         "Settings count where something computes with them. Weights are compared in the order of one rope pairing, with "
         "constants folded or not as each kind of file has them, stacks and fused tensors taken apart; quantised ones may "
         "be off by what the steps of their blocks allow. What differs is explained: permuted, transposed, another "

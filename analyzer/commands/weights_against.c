@@ -78,7 +78,7 @@ static int against_model(struct tt_context *context, struct tt_graph *graph, con
 {
     struct tt_analysis other = {0};
     struct tt_placed_list own = tt_placed_list(graph), list = {0};
-    int failed = tt_analysis_model(context, path, &other);
+    int failed = tt_analysis_other_model(context, path, &other);
     if (!failed)
         list = tt_placed_list(other.graph);
     for (size_t i = 0; i < weights->count && !failed; i++) {

@@ -7,6 +7,7 @@ transformers.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -207,6 +208,28 @@ def test_weights(folder):
     safetensors.numpy.save_file(wrong, os.path.join(other.folder, "model.safetensors"), metadata={"format": "pt"})
     found = run("weights", model.folder, "--layer", "1", "--proj", "v", "--against", other.folder, status=1)["weights"][0]
     check(abs(found["against"]["max_abs"] - 0.5) < 1e-3, f"{found['against']}")
+
+
+def test_adapters(folder):
+    """--lora belongs to the model, not to the one that it is compared with."""
+    model = Model("llama", folder)
+    name, module = "model.layers.1.self_attn.q_proj.weight", "base_model.model.model.layers.1.self_attn.q_proj."
+    tensors = safetensors.numpy.load_file(os.path.join(model.folder, "model.safetensors"))
+    random = numpy.random.default_rng(5)
+    a, b = (random.standard_normal(shape).astype("f4") * 0.1 for shape in ((4, tensors[name].shape[1]), (tensors[name].shape[0], 4)))
+    adapter, merged = os.path.join(folder, "adapter"), os.path.join(folder, "merged")
+    os.mkdir(adapter)
+    shutil.copytree(model.folder, merged)
+    safetensors.numpy.save_file({module + "lora_A.weight": a, module + "lora_B.weight": b}, os.path.join(adapter, "adapter_model.safetensors"))
+    with open(os.path.join(adapter, "adapter_config.json"), "w", encoding="utf-8") as file:
+        json.dump({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}, file)
+    tensors[name] = (tensors[name] + 2.0 * (b.astype("f8") @ a.astype("f8"))).astype("f4")
+    safetensors.numpy.save_file(tensors, os.path.join(merged, "model.safetensors"), metadata={"format": "pt"})
+    for scale, status in (("", 0), ("=0.5", 1)):
+        options = ("--lora", adapter + scale)
+        run("weights", model.folder, "--layer", "1", "--proj", "q", "--against", merged, *options, status=status)
+        found = run("models", model.folder, merged, *options, status=status)["findings"]
+        check([item["component"] for item in found] == ["attn.q_proj"] * status, f"adapter{scale}: {found}")
 
 
 def test_jobs(folder):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Commands against other people's numbers. Skipped (77) where torch, transformers or tokenizers is missing.
-foreach(cases "embed;attention;hidden;jobs" "rope;weights;inject")
+foreach(cases "embed;attention;hidden;jobs" "rope;weights;inject;adapters")
     string(REPLACE ";" "." name "${cases}")
     add_test(NAME commands.checks.${name}
              COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/checks_test.py ${cases})
