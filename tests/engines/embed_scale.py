@@ -54,4 +54,6 @@ def run_in_float32(family):
 if __name__ == "__main__":
     transformers.logging.set_verbosity_error()
     cases = {family: lambda family=family: check(family) for family in ("gemma", "gemma2", "gemma3")}
-    main({**cases, "gemma2.float32": lambda: run_in_float32("gemma2")})
+    for family in ("gemma2", "gemma3n"):
+        cases[family + ".float32"] = lambda family=family: run_in_float32(family)
+    main(cases)

@@ -15,6 +15,7 @@ Each case is a tiny model with random weights (tests/support/tiny_models.py), ru
 A family is added by a line in CASES.
 """
 import contextlib
+import copy
 import json
 import os
 import re
@@ -53,13 +54,15 @@ class Case:
     than 1e-11 where transformers itself is that far from itself in float64. `f64`: the same for float64.
     `gguf`: NMSE within which the model converted to GGUF, in F32, gives the same; None: not tried. More than 1e-20
     where the file rounds what it is computed with: norms stored as w + 1, factors of frequencies, multipliers. `old`:
-    config.json as transformers 4 wrote it.
+    config.json as transformers 4 wrote it. `bare`: members that config.json lacks, so that the defaults count, which
+    the model must have been given.
     """
 
     def __init__(self, group, family, tokens=48, long=600, decodes=True, f32=SAME_F32, f64=SAME, gguf=None, old=False,
-                 **members):
+                 bare=(), **members):
         self.group, self.family, self.tokens, self.long, self.decodes = group, family, tokens, long, decodes
         self.f32, self.f64, self.gguf, self.old, self.members = f32, f64, gguf, old, members
+        self.bare = bare
 
 
 def rope(theta, kind, **scaling):
@@ -80,9 +83,29 @@ CASES = {
     "qwen2": Case("qwen", "qwen2", gguf=SAME),
     "qwen2_window": Case("qwen", "qwen2", use_sliding_window=True, sliding_window=24, max_window_layers=1),
     "qwen3": Case("qwen", "qwen3", gguf=SAME),
+    "qwen2_bare": Case("qwen", "qwen2", long=0, num_hidden_layers=1, use_sliding_window=True, sliding_window=16,
+                       bare=("max_window_layers", "layer_types", "rms_norm_eps", "rope_parameters"), **rope(10000.0, "default"),
+                       rms_norm_eps=1e-6, max_window_layers=28),
+    "qwen3_bare": Case("qwen", "qwen3", long=0, head_dim=128, rms_norm_eps=1e-6, **rope(10000.0, "default"),
+                       bare=("head_dim", "rms_norm_eps", "rope_parameters", "use_sliding_window")),
     "olmo2": Case("qwen", "olmo2", gguf=SAME),
+    "olmo2_bare": Case("qwen", "olmo2", long=0, **rope(10000.0, "default"), bare=("rms_norm_eps", "rope_parameters")),
+    "olmo3": Case("qwen", "olmo3"),
+    "smollm3": Case("llama", "smollm3"),
+    "smollm3_window": Case("llama", "smollm3", long=0, use_sliding_window=True, sliding_window=16,
+                           no_rope_layers=[0, 1, 1, 0]),
+    "glm4": Case("others", "glm4"),
     "granite": Case("qwen", "granite", gguf=1e-17),
+    "granite_bare": Case("qwen", "granite", long=0, f32=1e-9, embedding_multiplier=1.0, logits_scaling=1.0,
+                         residual_multiplier=1.0, attention_multiplier=1.0,
+                         bare=("embedding_multiplier", "logits_scaling", "residual_multiplier", "attention_multiplier")),
     "gemma": Case("gemma", "gemma", gguf=1e-13),
+    "gemma2_uncapped": Case("gemma", "gemma2", long=0, attn_logit_softcapping=None, final_logit_softcapping=None),
+    "gemma2_bare": Case("gemma", "gemma2", long=0, head_dim=256, query_pre_attn_scalar=256, attn_logit_softcapping=50.0,
+                        final_logit_softcapping=30.0, bare=("head_dim", "query_pre_attn_scalar", "attn_logit_softcapping",
+                                                            "final_logit_softcapping", "layer_types")),
+    "gemma3_capped": Case("gemma", "gemma3", long=0, attn_logit_softcapping=2.0, final_logit_softcapping=3.0),
+    "gemma3_vision": Case("gemma", "gemma3_vision", long=0),
     "gemma2": Case("gemma", "gemma2"),
     "gemma3": Case("gemma", "gemma3"),
     "gemma3_old": Case("gemma", "gemma3", long=0, old=True),
@@ -107,6 +130,9 @@ CASES = {
     "mixtral_window": Case("experts", "mixtral", long=0, sliding_window=16),
     "qwen2_moe": Case("experts", "qwen2_moe", gguf=SAME),
     "qwen2_moe_mixed": Case("experts", "qwen2_moe", long=0, decoder_sparse_step=2, norm_topk_prob=True),
+    "qwen2_moe_window": Case("experts", "qwen2_moe", long=0, use_sliding_window=True, sliding_window=16,
+                             max_window_layers=2),
+    "qwen3_moe_window": Case("experts", "qwen3_moe", long=0, use_sliding_window=True, sliding_window=16),
     "qwen3_moe": Case("experts", "qwen3_moe", gguf=SAME),
     "qwen3_moe_mixed": Case("experts", "qwen3_moe", long=0, mlp_only_layers=[1], norm_topk_prob=False),
     "olmoe": Case("routed", "olmoe", gguf=SAME),
@@ -227,8 +253,11 @@ def load(folder):
 
 def doubled(module):
     """The same module in float64; what it computes once (frequencies, scales) is computed anew."""
+    config = copy.deepcopy(module.config)
+    for part in (config, *(getattr(config, name) for name in config.sub_configs)):  # models within it ask theirs
+        part.dtype = torch.float64
     with Doubled():
-        wide = type(module)(module.config).eval()
+        wide = type(module)(config).eval()
         wide.load_state_dict({name: value.double() for name, value in module.state_dict().items()})
     return wide
 
@@ -391,15 +420,25 @@ def write_old_config(folder):
         json.dump(config, file)
 
 
+def leave_out(folder, members):
+    """config.json without these members."""
+    path = os.path.join(folder, "config.json")
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({name: value for name, value in config.items() if name not in members}, file)
+
+
 def check_case(case):
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "model")
         tiny_models.make(case.family, model, **case.members)
         if case.old:
             write_old_config(model)
+        leave_out(model, case.bare)
         narrow = load(model)
         architecture, modules = architecture_of(narrow.config), {"f32": narrow, "f64": doubled(narrow)}
-        tokens = prompt(max(case.tokens, case.long), narrow.config.vocab_size)
+        tokens = prompt(max(case.tokens, case.long), narrow.config.get_text_config().vocab_size)
         options = ["--chunk", str(CHUNK), "-n", str(DECODED)] if case.decodes else []
         passes = reference(model, os.path.join(folder, "short"), tokens[:case.tokens], *options)
         splits = [case.tokens] + [1] * (DECODED if case.decodes else 0)

@@ -89,7 +89,7 @@ set_tests_properties(engines.expert_files PROPERTIES LABELS medium SKIP_RETURN_C
 # Every family under PyTorch and transformers: right models are silent, a weight in the wrong place is named.
 set(traced_llamas llama3 mistral qwen2 qwen3 olmo2 granite)
 set(traced_gemmas gemma gemma2 gemma3 gemma3n nanochat)
-set(traced_others cohere cohere2 phi3 gpt2 gpt_neox bloom mpt)
+set(traced_others cohere cohere2 phi3 gpt2 gpt_neox bloom mpt olmo3 smollm3 glm4)
 set(traced_experts mixtral qwen2_moe qwen3_moe gpt_oss deepseek_v2 deepseek_v3)
 foreach(group llamas gemmas others experts)
     add_test(NAME engines.traced_families.${group}

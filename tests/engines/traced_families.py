@@ -22,6 +22,9 @@ FAMILIES = {
     "gemma3": ("mlp.down_proj", "ffn.down_proj"),
     "gemma3n": ("laurel.linear_left", "laurel.left_proj"),
     "olmo2": ("self_attn.q_proj", "attn.q_proj"),
+    "olmo3": ("mlp.up_proj", "ffn.up_proj"),
+    "smollm3": ("self_attn.k_proj", "attn.k_proj"),
+    "glm4": ("self_attn.o_proj", "attn.o_proj"),
     "granite": ("mlp.down_proj", "ffn.down_proj"),
     "cohere": ("self_attn.v_proj", "attn.v_proj"),
     "cohere2": ("mlp.up_proj", "ffn.up_proj"),
@@ -36,7 +39,7 @@ FAMILIES = {
     "qwen3_moe": ("self_attn.v_proj", "attn.v_proj"),
     "gpt_oss": ("self_attn.o_proj", "attn.o_proj"),
     "deepseek_v2": ("self_attn.o_proj", "attn.o_proj"),
-    "deepseek_v3": ("self_attn.kv_b_proj", "attn.kv_b_proj"),
+    "deepseek_v3": ("self_attn.kv_b_proj", "attn.k_proj"),
 }
 
 

@@ -60,6 +60,12 @@ FAMILIES = {
         "query_pre_attn_scalar": 48, "layer_types": ["sliding_attention"] * 5 + ["full_attention"],
         "rope_parameters": {"full_attention": rope(1000000.0, rope_type="linear", factor=8.0),
                             "sliding_attention": rope(10000.0)}}),
+    "gemma3_vision": ("Gemma3ForConditionalGeneration", "Gemma3Config", {
+        "text_config": {**DECODER, "num_hidden_layers": 6, "tie_word_embeddings": True, "sliding_window": 16,
+                        "query_pre_attn_scalar": 48, "layer_types": ["sliding_attention"] * 5 + ["full_attention"]},
+        "vision_config": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2,
+                          "image_size": 28, "patch_size": 14, "vision_use_head": False},
+        "mm_tokens_per_image": 4, "image_token_index": 330, "boi_token_index": 328, "eoi_token_index": 329}),
     "gemma3n": ("Gemma3nForCausalLM", "Gemma3nTextConfig", {
         **DECODER, "num_hidden_layers": 6, "intermediate_size": [352] * 6, "tie_word_embeddings": True,
         "sliding_window": 16, "layer_types": (["sliding_attention"] * 2 + ["full_attention"]) * 2,
@@ -88,6 +94,17 @@ FAMILIES = {
         "num_attention_heads": 6, "max_position_embeddings": 512}),
     "olmo2": ("Olmo2ForCausalLM", "Olmo2Config", {
         **{k: v for k, v in DECODER.items() if k != "head_dim"}, "rope_parameters": rope(500000.0)}),
+    "olmo3": ("Olmo3ForCausalLM", "Olmo3Config", {
+        **{k: v for k, v in DECODER.items() if k != "head_dim"}, "num_hidden_layers": 4, "sliding_window": 16,
+        "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
+        "rope_parameters": {"sliding_attention": rope(500000.0), "full_attention": rope(
+            500000.0, rope_type="yarn", factor=8.0, original_max_position_embeddings=256, beta_fast=32.0,
+            beta_slow=1.0, attention_factor=1.2079441541679836)}}),
+    "smollm3": ("SmolLM3ForCausalLM", "SmolLM3Config", {
+        **{k: v for k, v in DECODER.items() if k != "head_dim"}, "num_hidden_layers": 4, "tie_word_embeddings": True,
+        "rope_parameters": rope(5000000.0)}),
+    "glm4": ("Glm4ForCausalLM", "Glm4Config", {
+        **DECODER, "attention_bias": True, "rope_parameters": rope(10000.0, partial_rotary_factor=0.5)}),
     "granite": ("GraniteForCausalLM", "GraniteConfig", {
         **{k: v for k, v in DECODER.items() if k != "head_dim"}, "embedding_multiplier": 12.0,
         "logits_scaling": 8.0, "residual_multiplier": 0.22, "attention_multiplier": 0.05,
