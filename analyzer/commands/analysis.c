@@ -211,10 +211,22 @@ int tt_analysis_status(const struct tt_context *context, const struct tt_verdict
     return status == TT_STATUS_PARTIAL ? tt_status_of_partial(context) : status;
 }
 
+/* A selection that no row has: a slip, not a verdict about nothing. */
+static int check_selection(struct tt_context *context, const struct tt_analysis *a, const struct tt_verdict *verdict)
+{
+    struct tt_verdict_view view = {.select = context->select};
+    int found = !context->select || !verdict->nrows;
+    for (int i = 0; i < verdict->nrows && !found; i++)
+        found = tt_row_selected(&view, &verdict->rows[i], a->graph ? tt_graph_nlayers(a->graph) : 0);
+    return found ? 0 : tt_fail(&context->error, TT_EINPUT, "--select %s leaves nothing to show", tt_option_text(context->options, "select"));
+}
+
 int tt_analysis_report(struct tt_context *context, const struct tt_analysis *a, const struct tt_verdict *verdict,
                        const char *reference)
 {
     int status = tt_analysis_status(context, verdict);
+    if (check_selection(context, a, verdict))
+        return -1;
     if (context->json)
         return tt_emit_json(context, tt_analysis_document(context, a, verdict, reference), status);
     struct tt_verdict_view view = view_of(context, a, reference);

@@ -99,6 +99,10 @@ int tt_run_prepare(struct tt_context *context, struct tt_run_prompt *prompt)
 {
     bool given = tt_option_flag(context->options, "prompt") || tt_option_flag(context->options, "tokens");
     bool verify = tt_option_flag(context->options, "verify");
+    static const char *const of_verify[] = {"against", "rows"};
+    for (size_t i = 0; i < sizeof of_verify / sizeof *of_verify && !verify; i++)
+        if (tt_option_flag(context->options, of_verify[i]))
+            return tt_fail(&context->error, TT_EINPUT, "--%s belongs to --verify; give both", of_verify[i]);
     if ((verify && check_reference(context)) || (given && known_tokens(context, prompt)))
         return -1;
     if (given && !has_mark(context->args, "{prompt}") && !has_mark(context->args, "{tokens}"))
@@ -184,7 +188,7 @@ static int judge(struct tt_context *context, struct tt_analysis *a, const struct
         if (context->json)
             out->document = tt_analysis_document(context, a, verdict, reference);
         else
-            tt_analysis_report(context, a, verdict, reference);
+            failed = tt_analysis_report(context, a, verdict, reference) < 0 ? -1 : 0;
     }
     free(reference);
     tt_verdict_free(verdict);
