@@ -128,11 +128,15 @@ static int put_library(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
-/* A shard of ours, or of another capture: <somewhere>/tensortap.<program>.<pid>/data-0000.safetensors. */
+/* A shard of ours, or of another capture, whatever its folder is called: data-0000.safetensors beside an event log. */
 static bool is_shard(const char *path)
 {
-    const char *name = strrchr(path, '/'), *folder = name ? memrchr(path, '/', (size_t)(name - path)) : NULL;
-    return folder && strncmp(name, "/data-", 6) == 0 && strncmp(folder, "/tensortap.", 11) == 0;
+    const char *name = strrchr(path, '/');
+    char log[PATH_MAX];
+    if (!name || strncmp(name, "/data-", 6) != 0)
+        return false;
+    int length = snprintf(log, sizeof log, "%.*s/" TT_LOG_FILE, (int)(name - path), path);
+    return length < (int)sizeof log && access(log, F_OK) == 0;
 }
 
 static void put_file(struct tt_text *out, const char **separator, const char *path, const char *how)

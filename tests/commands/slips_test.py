@@ -40,6 +40,11 @@ def test_ref():
         refused(words, "ref", "model.gguf", "--tokens", "1,2", "-o", "slip", *options)
     refused("with -o", "ref", "model.gguf", "--tokens", "1,2", "-o", "")
     check(run("ref", "model.gguf", "--tokens", "1,2,3", "-o", "made").returncode == 0, "a reference")
+    check(run("ref", "model.gguf", "--probe", "-o", "large").returncode == 0, "a reference of several shards")
+    with open("large/manifest.json", encoding="utf-8") as file:
+        files = [entry["path"] for entry in json.load(file)["model_files"]]
+    shards = [name for name in os.listdir("large") if name.startswith("data-")]
+    check(len(shards) > 1 and files == [os.path.abspath("model.gguf")], f"its own {len(shards)} shards are no model files: {files}")
     for option in ("--decode", "--chunk"):
         refused("leave --chunk and --decode out", "ref", "model.gguf", "--like", "made", option, "2", "-o", "slip")
     refused("nowhere/slip", "ref", "model.gguf", "--tokens", "1,2", "-o", "nowhere/slip")
@@ -70,6 +75,10 @@ def test_others():
     refused("token ids 'x'", "map", "made", "--tokens", "x")
     refused("no command 'nothing'", "help", "nothing")
     refused("--context -5", "params", "model.gguf", "--context", "-5")
+    refused("--select layer=99", "verify", "made", "--select", "layer=99")
+    for option in (["--rows"], ["--against", "made"]):
+        done = run("run", *option, "--", "touch", "touched")
+        check(done.returncode == 125 and "--verify" in done.stderr and not os.path.exists("touched"), f"run {option}: {done}")
     done = run("run", "--verify", "--model", "nowhere", "--", "touch", "touched")
     check(done.returncode == 125 and "nowhere" in done.stderr and not os.path.exists("touched"), f"run --verify: {done}")
 
