@@ -216,60 +216,87 @@ static void pair(struct tt_attention *a, struct candidates *qk, struct candidate
     }
 }
 
+/* The products of a pass that may be one attention's, told apart. */
+struct search {
+    const struct tt_capture *capture;
+    const struct tt_attention *a;
+    int64_t rows, depth;       /* of the context: tokens; head_dim */
+    double *context, near;     /* [rows, heads, depth] as the output projection read it, NULL: not kept; see closeness */
+    struct candidates qk, pv;
+    int *slots;                /* [pv.count] place among the context's (sequence, head) of each result, -1: not known */
+    uint8_t *used;             /* [rows * heads + 1] slots that a product has */
+};
+
+static void tell_apart(struct search *s, struct tt_product *p)
+{
+    int64_t d = s->depth;
+    int slot = shaped(p, s->rows, -1, d) ? slot_of(s->capture, p, s->context, s->rows, s->a->heads, d, s->used, s->near) : -1;
+    if (slot >= 0) {
+        s->used[slot] = 1;
+        s->slots[s->pv.count] = slot;
+        add(&s->pv, p);
+    } else if (p->in != d && p->out == d && s->rows % p->rows == 0) { /* its result went elsewhere: by order */
+        s->slots[s->pv.count] = -1;
+        add(&s->pv, p);
+    } else if (shaped(p, s->rows, d, -1)) {
+        add(&s->qk, p);
+    }
+}
+
+static bool mostly_matched(const struct search *s)
+{
+    int matched = 0;
+    for (int i = 0; i < s->pv.count; i++)
+        matched += s->slots[i] >= 0;
+    return 2 * matched >= s->pv.count;
+}
+
+/* Free slots, in order, for results that went elsewhere. False: one of them is the context but for a factor a row, a tile
+ * that was not yet normalised. */
+static bool place_by_order(struct search *s)
+{
+    int64_t places = s->rows * s->a->heads, next = 0;
+    for (int i = 0; i < s->pv.count; i++) {
+        if (s->slots[i] >= 0)
+            continue;
+        while (next < places && s->used[next])
+            next++;
+        s->used[next] = 1;
+        s->slots[i] = (int)next;
+        if (next < s->rows / s->pv.items[i]->rows * s->a->heads &&
+            is_multiple(s->capture, s->pv.items[i], s->context, (int)next, s->a->heads, s->depth))
+            return false;
+    }
+    return true;
+}
+
 void tt_attention_find(const struct tt_capture *capture, const struct tt_graph *graph, struct tt_products *products,
                        const struct tt_groups *groups, int pass, int64_t rows, struct tt_attention *a)
 {
     const struct tt_product *out = tt_group_find(products, groups, pass, a->out);
-    int64_t d = tt_graph_node(graph, a->pv)->axes[2];
+    struct search s = {.capture = capture, .a = a, .rows = rows, .depth = tt_graph_node(graph, a->pv)->axes[2]};
     if (!out || out->rows != rows)
         return;
-    struct candidates all = unnamed(graph, products, out), qk = {0}, pv = {0};
-    double *context = tt_side_read(capture, &out->x, rows, a->heads * d);
-    double near = context ? closeness(context, rows * a->heads * d) : 0;
-    if (!context)
-        count_keys(&all, rows, d, a);
-    int *slots = tt_alloc_array((size_t)all.count + 1, sizeof *slots);
-    uint8_t *used = tt_alloc((size_t)(rows * a->heads) + 1);
-    for (int i = 0; context && i < all.count; i++) {
-        struct tt_product *p = all.items[i];
-        int slot = shaped(p, rows, -1, d) ? slot_of(capture, p, context, rows, a->heads, d, used, near) : -1;
-        if (slot >= 0) {
-            used[slot] = 1;
-            slots[pv.count] = slot;
-            add(&pv, p);
-        } else if (p->in != d && p->out == d && rows % p->rows == 0) { /* its result went elsewhere: by order */
-            slots[pv.count] = -1;
-            add(&pv, p);
-        } else if (shaped(p, rows, d, -1)) {
-            add(&qk, p);
-        }
-    }
-    int matched = 0;
-    bool tiles = false;
-    for (int i = 0; i < pv.count; i++)
-        matched += slots[i] >= 0;
-    if (2 * matched < pv.count) /* tiles of a fused kernel, not yet normalised: no component of the graph */
-        pv.count = 0;
-    for (int i = 0, next = 0; i < pv.count; i++) {
-        while (slots[i] < 0 && next < rows * a->heads && used[next])
-            next++;
-        if (slots[i] < 0)
-            used[slots[i] = next] = 1;
-        else
-            continue;
-        tiles = tiles || (next < rows / pv.items[i]->rows * a->heads && is_multiple(capture, pv.items[i], context, next, a->heads, d));
-    }
-    if (tiles)
-        pv.count = 0;
-    pair(a, &qk, &pv, slots, rows);
+    struct candidates all = unnamed(graph, products, out);
+    s.context = tt_side_read(capture, &out->x, rows, a->heads * s.depth);
+    s.near = s.context ? closeness(s.context, rows * a->heads * s.depth) : 0;
+    s.slots = tt_alloc_array((size_t)all.count + 1, sizeof *s.slots);
+    s.used = tt_alloc((size_t)(rows * a->heads) + 1);
+    if (!s.context)
+        count_keys(&all, rows, s.depth, a);
+    for (int i = 0; s.context && i < all.count; i++)
+        tell_apart(&s, all.items[i]);
+    if (!mostly_matched(&s) || !place_by_order(&s)) /* tiles of a fused kernel: no component of the graph */
+        s.pv.count = 0;
+    pair(a, &s.qk, &s.pv, s.slots, rows);
     for (int i = 0; i < a->sequences * a->heads; i++)
         orient(capture, a->qk_of[i], a->pv_of[i]);
-    free(used);
-    free(slots);
+    free(s.used);
+    free(s.slots);
     free(all.items);
-    free(qk.items);
-    free(pv.items);
-    free(context);
+    free(s.qk.items);
+    free(s.pv.items);
+    free(s.context);
 }
 
 void tt_attention_free(struct tt_attention *a)
