@@ -61,7 +61,7 @@ const struct tt_command tt_command_compare = {
     .name = "compare",
     .summary = "a run against a reference run: first divergence and causes",
     .usage = "[options] CAPTURE REFERENCE [--model MODEL]",
-    .description = "REFERENCE is a capture (of `tensortap ref`, or of another run) or a .safetensors, .npz or .npy file of "
+    .description = "REFERENCE is a capture (of `tensortap ref`, or of another run) or a .safetensors, .npz, .npy or .pt file of "
                    "named tensors. Each value is also re-executed from its own operands, so a value that differs only "
                    "because of what came before is told from one that was computed wrongly.\n\n"
                    "Exit status: 0 match, 1 mismatch, 2 bad input, 3 not everything was measured.",

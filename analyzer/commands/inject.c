@@ -43,7 +43,7 @@ static int open_one(struct tt_context *context, struct tt_graph *graph, const st
         return -1;
     const char *from = text + length + 1;
     if (text[length] == '=' && !tt_is_array_file(from))
-        return tt_fail(&context->error, TT_EINPUT, "--inject '%s': %s is no .safetensors, .npz or .npy; of a capture: %s@%s",
+        return tt_fail(&context->error, TT_EINPUT, "--inject '%s': %s is no .safetensors, .npz, .npy or .pt; of a capture: %s@%s",
                        text, from, one->name, from);
     int count = tt_injection_count(graph, &one->injection, &first);
     bool single = count == 1 && text[length] == '=';

@@ -17,7 +17,7 @@
         TT_PROMPT_OPTIONS,                                                                                             \
         {"token", 0, TT_OPTION_INTEGER, "N", "show this token alone; -1 is the last", NULL, NULL},                     \
         {"against", 0, TT_OPTION_TEXT, "WHAT",                                                                         \
-         "compare with a capture, a reference or saved arrays (.safetensors, .npz, .npy; FILE#NAME: one of them)",     \
+         "compare with a capture, a reference or saved arrays (.safetensors, .npz, .npy, .pt; FILE#NAME: one of them)",     \
          NULL, NULL},                                                                                                  \
         {"all", 'a', TT_OPTION_FLAG, NULL, "all values, not the corners alone", NULL, NULL},                           \
         {"pictures", 0, TT_OPTION_FLAG, NULL, "with histogram and heat map", NULL, NULL}

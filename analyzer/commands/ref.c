@@ -244,7 +244,7 @@ static const struct tt_option options[] = {
     {"chunk", 0, TT_OPTION_INTEGER, "N", "prompt in passes of N tokens", NULL, NULL},
     {"decode", 'n', TT_OPTION_INTEGER, "N", "greedy tokens to decode after the prompt", NULL, NULL},
     TT_INPUT_OPTION,
-    TT_INJECT_OPTION("NAME=FILE", "take this value from FILE, FILE#KEY (.npy, .npz, .safetensors), or with NAME@CAPTURE from a "
+    TT_INJECT_OPTION("NAME=FILE", "take this value from FILE, FILE#KEY (.npy, .npz, .safetensors, .pt), or with NAME@CAPTURE from a "
                                   "capture, and compute the rest from it; may be given several times"),
     {"precision", 0, TT_OPTION_TEXT, "P", "f64 (default), or every value rounded to f32, f16 or bf16", NULL, NULL},
     {0},

@@ -161,7 +161,7 @@ static const struct tt_option options[] = {
     {"layer", 'l', TT_OPTION_TEXT, "LIST", "which layers, as 0 (default), 0,5 or -1", NULL, NULL},
     {"proj", 0, TT_OPTION_TEXT, "NAMES",
      "q, k, v, o, gate, up, down, a component like attn.q_norm, or a name in the file (q,k,v,o)", NULL, NULL},
-    {"against", 0, TT_OPTION_TEXT, "WHAT", "compare with another model, or with saved arrays (.npy, .npz, .safetensors; "
+    {"against", 0, TT_OPTION_TEXT, "WHAT", "compare with another model, or with saved arrays (.npy, .npz, .safetensors, .pt; "
                                            "FILE#NAME: one of them)", NULL, NULL},
     {"all", 'a', TT_OPTION_FLAG, NULL, "all values, not the corners alone", NULL, NULL},
     {"pictures", 0, TT_OPTION_FLAG, NULL, "with histogram and heat map", NULL, NULL},
