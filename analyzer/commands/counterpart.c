@@ -91,6 +91,9 @@ static int open_capture(struct tt_context *context, const char *path, struct tt_
 int tt_counterpart_open(struct tt_context *context, const char *path, struct tt_graph *graph, const struct tt_trace *like,
                         struct tt_counterpart *c)
 {
+    if (!has_array_suffix(path) && tt_is_array_file(path))
+        return tt_fail(&context->error, TT_EINPUT, "%s is one array, but several values are compared: give the file alone, or "
+                       "show one value", path);
     if (!has_array_suffix(path))
         return open_capture(context, path, graph, c);
     c->arrays = tt_arrays_open(path, &context->error);

@@ -72,6 +72,7 @@ def test_rope():
 
 
 def test_others():
+    refused("is one array", "embed", "model.gguf", "--tokens", "1", "--against", "arrays.npz#one")
     refused("token ids 'x'", "map", "made", "--tokens", "x")
     refused("no command 'nothing'", "help", "nothing")
     refused("--context -5", "params", "model.gguf", "--context", "-5")
