@@ -26,6 +26,7 @@ static const struct fit {
     {"scale", "attn.scale", "factor", "cause_prefix=='attn'", 1.0 / 64, 64, false, false, {0}},
     {"scale", "attn.softcap_extra", "softcap", "cause_prefix=='attn' && softcap==0", 0.5, 200, true, false, {0}},
     {"scale", "logits.scale", "factor", "cause_prefix=='logits'", 1.0 / 64, 64, false, false, {0}},
+    {"expert_weights", "moe.scale", "scale", NULL, 1.0 / 64, 64, false, false, {0}},
     {"add", "residual.scale", "scale", NULL, 1.0 / 64, 64, false, false, {0}},
     {"embedding", "embed.scale_missing", "scale", "index=='token'", 1.0 / 256, 256, false, false, {0}},
     {"rmsnorm", "norm.eps", "eps", NULL, 1e-12, 1, true, false, {0}},

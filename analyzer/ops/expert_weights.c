@@ -5,6 +5,7 @@
  *   normalise   1: divided by their sum (+ norm_eps) over the chosen ones
  *   scale       multiplier of the result (1)
  *   weight "bias" [E] is the one for choosing, which must not count here: add_bias 1 is that fault
+ *   left_out    how many of the chosen ones, the last, do not count (fault); one is kept
  *   order       "score" | "reversed" | "expert" (faults): the place k in which an expert's weight is put
  *
  * With r = exp(logit) or sigmoid(logit) the result is r over a sum over some set of experts: all, the chosen ones, none.
@@ -22,7 +23,7 @@ struct gates {
     const struct tt_op_call *call;
     const struct tt_value *x, *topk; /* [T, E], [T, k] */
     const double *bias;              /* [E] added by mistake, or NULL */
-    int64_t experts, k;
+    int64_t experts, k, kept;
     double scale, eps;
     bool sigmoid, over_all, over_chosen;
     const char *order;
@@ -56,6 +57,8 @@ static int read_call(const struct tt_op_call *call, struct gates *g, struct tt_e
     if (g->x->rank != 2 || g->topk->rank != 2 || g->x->shape[0] != g->topk->shape[0])
         return tt_fail(error, TT_EINPUT, "expert_weights: needs logits [tokens, experts] and topk [tokens, k]");
     g->experts = g->x->shape[1], g->k = g->topk->shape[1];
+    g->kept = g->k - (int64_t)tt_op_number(call, "left_out", 0);
+    g->kept = g->kept > 0 ? g->kept : 1;
     if (call->weight[0] && tt_value_count(call->weight[0]) != g->experts)
         return tt_fail(error, TT_EINPUT, "expert_weights: bias of %lld for %lld experts",
                        (long long)tt_value_count(call->weight[0]), (long long)g->experts);
@@ -83,7 +86,7 @@ static void close_gates(struct gates *g)
 /* The expert in place j of token t; -1: none. */
 static int64_t expert_at(const struct gates *g, int64_t t, int64_t j)
 {
-    return tt_expert_index(g->topk, t * g->k + j, g->experts);
+    return j < g->kept ? tt_expert_index(g->topk, t * g->k + j, g->experts) : -1;
 }
 
 static void mark_summed(struct gates *g, int64_t t)
@@ -162,7 +165,7 @@ static void weigh(const struct gates *g, const struct sums *s, int64_t t, int64_
         return;
     if (open)
         out->var[at] = TT_UNKNOWN_VARIANCE;
-    else
+    else if (e >= 0)
         out->var[at] = out->v[at] * out->v[at] * relative_error(g, s, t, e) +
                        (g->scale != 1 ? tt_inner_variance(&g->call->numerics, out->v[at]) : 0) +
                        tt_store_variance(&g->call->numerics, out->v[at]);
@@ -251,13 +254,19 @@ static const struct tt_variant variants[] = {
     {"moe.scale", "scale=scale*scale", "scale!=1"},
     {"moe.gate_order", "order='reversed'", NULL},
     {"moe.gate_order", "order='expert'", NULL},
+    {"moe.top_k", "left_out=1", NULL},
+    {"moe.top_k", "left_out=2", NULL},
+    {"moe.top_k", "left_out=3", NULL},
+    {"moe.top_k", "left_out=4", NULL},
+    {"moe.top_k", "left_out=6", NULL},
+    {"moe.top_k", "left_out=7", NULL},
     {0},
 };
 
 
 const struct tt_op tt_op_expert_weights = {
     .name = "expert_weights",
-    .defaults = "scoring='softmax', normalise=0, norm_eps=0, scale=1, add_bias=0, order='score'",
+    .defaults = "scoring='softmax', normalise=0, norm_eps=0, scale=1, add_bias=0, order='score', left_out=0",
     .weight_roles = {"bias"},
     .rowwise = true,
     .forward = forward,

@@ -101,3 +101,11 @@ foreach(group llamas gemmas others experts)
         LABELS medium SKIP_RETURN_CODE 77
         ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
+
+# Faults in families, planted one at a time: named by place and cause, nothing beside them.
+foreach(group rope latent norms wiring attention experts)
+    add_test(NAME engines.family_faults.${group}
+             COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/family_faults.py ${group})
+    set_tests_properties(engines.family_faults.${group} PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+        ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;OPENBLAS_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
+endforeach()

@@ -72,6 +72,7 @@ static const char *const causes[] = {
     "logits.wrong_row",
     "moe.router_norm",
     "moe.gate_order",
+    "moe.top_k",
     "moe.expert_order",
     "moe.bias",
     "moe.groups",
