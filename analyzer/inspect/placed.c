@@ -110,18 +110,52 @@ static void set_rope(const struct tt_placed_list *list, const struct tt_node *ro
     }
 }
 
-/* Sums of a product and its bias, and norms over heads, keep the order of channels. */
-static void follow_rope(const struct tt_placed_list *list, const struct tt_graph *graph, const struct tt_node *rope)
+/* Sums of a product and its bias, and norms over heads, keep the order of channels: from node `at` back to its weights. */
+static void follow_rope(const struct tt_placed_list *list, const struct tt_graph *graph, const struct tt_node *rope, int at)
 {
-    const struct tt_node *node = rope;
-    while (node->nin >= 1 && rope->rank >= 2) {
-        node = tt_graph_node(graph, node->in[0]);
+    for (;;) {
+        const struct tt_node *node = tt_graph_node(graph, at);
         bool linear = node->op && strcmp(node->op->name, "linear") == 0;
         if (!node->op || (!linear && !is_norm(node) && strcmp(node->op->name, "bias") != 0))
             return;
         set_rope(list, rope, node);
-        if (linear)
+        if (linear || node->nin < 1)
             return;
+        at = node->in[0];
+    }
+}
+
+static bool is_rope(const struct tt_node *node)
+{
+    return node->op && strcmp(node->op->name, "rope") == 0 && node->nin >= 1 && node->rank >= 2;
+}
+
+/* Layers without positions: queries and keys may be reordered alike, and files have them as in the other layers. */
+static void follow_unturned(const struct tt_placed_list *list, const struct tt_graph *graph, const struct tt_node *rope,
+                            const struct tt_node *qk)
+{
+    for (int port = 0; port < 2 && port < qk->nin; port++) {
+        const struct tt_node *input = tt_graph_node(graph, qk->in[port]);
+        int at = input->state && input->nin >= 1 ? input->in[0] : qk->in[port];
+        if (input->axes[input->rank - 1] == rope->axes[rope->rank - 1])
+            follow_rope(list, graph, rope, at);
+    }
+}
+
+static void follow_ropes(const struct tt_placed_list *list, const struct tt_graph *graph)
+{
+    const struct tt_node *rope = NULL;
+    for (int i = 0; i < tt_graph_nnodes(graph); i++) {
+        const struct tt_node *node = tt_graph_node(graph, i);
+        if (is_rope(node)) {
+            follow_rope(list, graph, node, node->in[0]);
+            rope = rope ? rope : node;
+        }
+    }
+    for (int i = 0; rope && i < tt_graph_nnodes(graph); i++) {
+        const struct tt_node *node = tt_graph_node(graph, i);
+        if (node->op && strcmp(node->op->name, "qk") == 0)
+            follow_unturned(list, graph, rope, node);
     }
 }
 
@@ -134,11 +168,7 @@ struct tt_placed_list tt_placed_list(const struct tt_graph *graph)
         for (int role = 0; node->op && role < TT_OP_MAX_WEIGHTS && node->op->weight_roles[role]; role++)
             add_weight(&list, graph, i, role, &room);
     }
-    for (int i = 0; i < tt_graph_nnodes(graph); i++) {
-        const struct tt_node *node = tt_graph_node(graph, i);
-        if (node->op && strcmp(node->op->name, "rope") == 0)
-            follow_rope(&list, graph, node);
-    }
+    follow_ropes(&list, graph);
     return list;
 }
 

@@ -266,6 +266,22 @@ def qwen(source, image):
     plain(source, image)
 
 
+def olmo3(source, image):
+    qwen(source, image)
+    image["attention.sliding_window"] = source.get("sliding_window")
+    image["rope.freq_base"] = source.rope("rope_theta", kind="full_attention")
+    image["rope.scaling.type"] = source.rope("rope_type", kind="full_attention")
+    image["rope.scaling.factor"] = source.rope("factor", kind="full_attention")
+    image["rope.scaling.original_context_length"] = source.rope("original_max_position_embeddings", kind="full_attention")
+
+
+def glm4(source, image):
+    common(source, image)
+    head_sizes(source, image, rope=False)
+    image["rope.dimension_count"] = int(source.get("head_dim") * source.rope("partial_rotary_factor", 0.5))
+    plain(source, image)
+
+
 def gemma(source, image):
     common(source, image)
     head_sizes(source, image, rope=False)
@@ -455,7 +471,7 @@ RULES = {  # model_type of config.json: (gguf's name of the family, its rules)
     "bert": ("bert", bert), "olmo2": ("olmo2", qwen), "granite": ("granite", granite), "cohere": ("command-r", cohere),
     "gpt_oss": ("gpt-oss", gpt_oss), "deepseek_v2": ("deepseek2", deepseek), "deepseek_v3": ("deepseek2", deepseek),
     "bloom": ("bloom", bloom), "olmoe": ("olmoe", qwen), "granitemoe": ("granitemoe", granite_moe), "mpt": ("mpt", mpt),
-    "cohere2": ("cohere2", cohere),
+    "cohere2": ("cohere2", cohere), "olmo3": ("olmo2", olmo3), "smollm3": ("smollm3", llama), "glm4": ("glm4", glm4),
 }
 
 
