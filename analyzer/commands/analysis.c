@@ -218,7 +218,9 @@ static int check_selection(struct tt_context *context, const struct tt_analysis 
     int found = !context->select || !verdict->nrows;
     for (int i = 0; i < verdict->nrows && !found; i++)
         found = tt_row_selected(&view, &verdict->rows[i], a->graph ? tt_graph_nlayers(a->graph) : 0);
-    return found ? 0 : tt_fail(&context->error, TT_EINPUT, "--select %s leaves nothing to show", tt_option_text(context->options, "select"));
+    return found ? 0
+                 : tt_fail(&context->error, TT_EINPUT, "--select %s leaves nothing to show",
+                           tt_option_text(context->options, "select"));
 }
 
 int tt_analysis_report(struct tt_context *context, const struct tt_analysis *a, const struct tt_verdict *verdict,

@@ -221,7 +221,8 @@ static int set_attribute(void *user, const char *name, const struct tt_scalar *v
     const struct setting *setting = user;
     struct tt_rope_class *class = setting->class;
     if (!is_attribute(name))
-        return tt_fail(setting->error, TT_EINPUT, "--set %s: a rotary embedding has no such attribute; docs/architectures.md lists them", name);
+        return tt_fail(setting->error, TT_EINPUT,
+                       "--set %s: a rotary embedding has no such attribute; docs/architectures.md lists them", name);
     if (class->ngiven == sizeof class->given / sizeof *class->given || strlen(name) >= sizeof class->given->name)
         return -1;
     char *own = class->given[class->ngiven].name, *text = class->given[class->ngiven++].text;

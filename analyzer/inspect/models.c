@@ -92,6 +92,19 @@ static void add_note(struct tt_models *m, const char *format, ...)
 
 /* ---- settings ---- */
 
+/* A list "a, b, c" within `size` bytes, cut between two names. */
+static void shorten(const char *list, char *out, size_t size)
+{
+    static const char rest[] = ", …";
+    snprintf(out, size, "%.*s", (int)size - 1, list);
+    if (strlen(list) < size)
+        return;
+    out[size - sizeof rest] = 0;
+    char *comma = strrchr(out, ',');
+    if (comma)
+        memcpy(comma, rest, sizeof rest);
+}
+
 static void add_settings(struct tt_models *m)
 {
     struct tt_setting_differences d = tt_compare_settings(m->sides.a, m->sides.b);
@@ -100,7 +113,7 @@ static void add_settings(struct tt_models *m)
         char key[64];
         snprintf(key, sizeof key, "%.20s %.40s", row->name, row->components);
         struct tt_model_finding *finding = finding_for(m, "file.metadata", key, 0);
-        snprintf(finding->component, sizeof finding->component, "%.63s", row->components);
+        shorten(row->components, finding->component, sizeof finding->component);
         snprintf(finding->expected, sizeof finding->expected, "%.30s %.60s", row->name, row->expected);
         snprintf(finding->found, sizeof finding->found, "%.30s %.60s", row->name, row->found);
         snprintf(finding->evidence, sizeof finding->evidence, "%s", row->evidence);
