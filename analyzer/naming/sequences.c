@@ -59,6 +59,26 @@ static const struct tt_attention *any_attention(const struct tt_namer *b)
     return NULL;
 }
 
+static int64_t leading_zeros(const double *row, int64_t count)
+{
+    int64_t zeros = 0;
+    while (zeros < count && row[zeros] == 0)
+        zeros++;
+    return zeros;
+}
+
+/* Leading keys to which no query that stands behind them gives any weight. Queries of the padding itself may look at
+ * anything; late queries do not see the first keys where attention has a window. */
+static int64_t unseen_keys(const double *probs, int64_t rows, int64_t keys)
+{
+    int64_t unseen = keys;
+    for (int64_t r = rows - 1; r >= 0 && (r == rows - 1 || keys - rows + r >= unseen); r--) {
+        int64_t zeros = leading_zeros(probs + r * keys, keys);
+        unseen = zeros < unseen ? zeros : unseen;
+    }
+    return unseen;
+}
+
 /* Leading keys that no query of this sequence gives any weight, in a batch: padding on the left. */
 static int64_t padding_of(const struct tt_namer *b, const struct tt_attention *a, int sequence)
 {
@@ -66,11 +86,8 @@ static int64_t padding_of(const struct tt_namer *b, const struct tt_attention *a
     for (int h = 0; h < a->heads; h++) {
         const struct tt_product *p = a->pv_of[sequence * a->heads + h];
         double *probs = tt_side_read(b->capture, &p->x, p->rows, p->in);
-        int64_t zero = 0;
-        const double *last = probs ? probs + (p->rows - 1) * p->in : NULL;
-        while (last && zero < p->in && last[zero] == 0)
-            zero++;
-        pad = zero < pad ? zero : pad;
+        int64_t unseen = probs ? unseen_keys(probs, p->rows, p->in) : 0;
+        pad = unseen < pad ? unseen : pad;
         free(probs);
     }
     return pad < a->keys ? pad : 0;

@@ -35,6 +35,15 @@ def generate(model, length, steps):
     return chosen
 
 
+def generate_batch(model, length, steps):
+    """Ids of two sequences, the second five tokens shorter and padded on the left, by the model's own loop."""
+    ids, mask = prompt(length).repeat(2, 1), torch.ones(2, length, dtype=torch.long)
+    ids[1, 5:], ids[1, :5], mask[1, :5] = prompt(length)[0, 5:].flip(0), 0, 0
+    made = model.generate(ids, attention_mask=mask, max_new_tokens=steps, min_new_tokens=steps, do_sample=False,
+                          pad_token_id=0)
+    return made[:, length:].flatten().tolist()
+
+
 def swap(model, suffix):
     """Gives the modules whose path ends so, of the first two layers that have one, each other's weight."""
     found = [module for path, module in model.named_modules() if path.endswith(suffix)][:2]
@@ -49,6 +58,7 @@ def main():
     parser.add_argument("--make-only", action="store_true", help="make the model and end")
     parser.add_argument("--attention", choices=("eager", "sdpa"), default="eager")
     parser.add_argument("--swap", metavar="SUFFIX", help="a fault: these modules of two layers have each other's weight")
+    parser.add_argument("--batch", action="store_true", help="two sequences, one padded on the left")
     parser.add_argument("--length", type=int, default=24, help="tokens of the prompt (24)")
     parser.add_argument("-n", type=int, default=3, help="tokens to generate, the first by the prefill (3)")
     arguments = parser.parse_args()
@@ -63,7 +73,8 @@ def main():
     if arguments.swap:
         swap(model, arguments.swap)
     with torch.no_grad():
-        print(*generate(model, arguments.length, arguments.n))
+        run = generate_batch if arguments.batch else generate
+        print(*run(model, arguments.length, arguments.n))
 
 
 if __name__ == "__main__":

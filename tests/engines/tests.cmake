@@ -91,6 +91,7 @@ set(traced_llamas llama3 mistral qwen2 qwen3 olmo2 granite)
 set(traced_gemmas gemma gemma2 gemma3 gemma3n nanochat)
 set(traced_others cohere cohere2 phi3 gpt2 gpt_neox bloom mpt olmo3 smollm3 glm4)
 set(traced_experts mixtral qwen2_moe qwen3_moe gpt_oss deepseek_v2 deepseek_v3)
+set(traced_batches mistral.batch gemma3.batch gpt_oss.batch)
 foreach(group llamas gemmas others experts)
     add_test(NAME engines.traced_families.${group}
              COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/traced_families.py ${traced_${group}})
@@ -101,6 +102,10 @@ foreach(group llamas gemmas others experts)
         LABELS medium SKIP_RETURN_CODE 77
         ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 endforeach()
+add_test(NAME engines.traced_families.batches
+         COMMAND ${TENSORTAP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/traced_families.py ${traced_batches})
+set_tests_properties(engines.traced_families.batches PROPERTIES LABELS medium SKIP_RETURN_CODE 77
+    ENVIRONMENT "HF_HUB_OFFLINE=1;OMP_NUM_THREADS=1;TENSORTAP_BUILD=${CMAKE_BINARY_DIR};TENSORTAP_PYTHON=${TENSORTAP_PYTHON}")
 
 # Faults in families, planted one at a time: named by place and cause, nothing beside them.
 foreach(group rope latent norms wiring attention experts)
