@@ -35,6 +35,25 @@ static int line_of(const char *text, const char *place)
     return line;
 }
 
+/* People comment the files they write. Comments as in C become blanks, so that lines keep their numbers; strings are left
+ * alone. */
+static void blank_comments(char *text)
+{
+    bool string = false;
+    for (char *at = text; *at; at++) {
+        if (string || *at != '/' || (at[1] != '/' && at[1] != '*')) {
+            string = string != (*at == '"');
+            at += string && *at == '\\' && at[1];
+            continue;
+        }
+        const char *last = at[1] == '/' ? strchr(at, '\n') : strstr(at + 2, "*/");
+        char *end = !last ? at + strlen(at) : at + (last - at) + (at[1] == '/' ? 0 : 2);
+        for (; at < end; at++)
+            *at = *at == '\n' ? '\n' : ' ';
+        at--;
+    }
+}
+
 cJSON *tt_json_read(const char *path, struct tt_error *error)
 {
     struct tt_string text = {0};
@@ -42,6 +61,8 @@ cJSON *tt_json_read(const char *path, struct tt_error *error)
     cJSON *document = NULL;
     if (read_whole(path, &text, error) != 0)
         goto done;
+    if (text.text)
+        blank_comments(text.text);
     document = cJSON_ParseWithLengthOpts(text.text ? text.text : "", text.length + 1, &end, 1);
     if (!document && !text.length)
         tt_fail(error, TT_EINPUT, "%s: empty, JSON was expected", path);

@@ -120,6 +120,10 @@ static void test_job_file(void)
     CHECK(load(options, "[1]", &error) != 0 && strstr(error.message, "object"));
     CHECK(load(options, "{\n\"a\":\n}", &error) != 0 && strstr(error.message, ":3:"));
     CHECK(load(options, "", &error) != 0 && strstr(error.message, "empty"));
+    CHECK(load(options, "// of this\n{/* a\n */\"limit\": 3, // b\n\"mode\": \"on\"}//", &error) == 0);
+    CHECK(load(options, "{\"file\": \"http://a/*b*/\\\"//\"}", &error) == 0 &&
+          strcmp(tt_option_text_at(options, "file", tt_option_count(options, "file") - 1), "http://a/*b*/\"//") == 0);
+    CHECK(load(options, "{/*\n*/\n\"a\":\n}", &error) != 0 && strstr(error.message, ":4:"));
     tt_options_free(options);
 }
 
