@@ -50,4 +50,4 @@ export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error TOKENIZERS_PARALLELISM=fals
     OPENBLAS_NUM_THREADS=1
 unset LD_PRELOAD ${!TENSORTAP_*}
 exec ctest --test-dir build/test --output-on-failure --no-label-summary --no-tests=error --timeout 900 \
-    -j "$(nproc)" "${choice[@]}" "${options[@]}" </dev/null
+    -j "$(getconf _NPROCESSORS_ONLN)" "${choice[@]}" "${options[@]}" </dev/null
