@@ -6,9 +6,10 @@ the wrong place by its name.
 Usage: traced_families.py [FAMILY | FAMILY.swapped | FAMILY.batch …]
 """
 import os
+import sys
 import tempfile
 
-from traced import ask, engine, main, require, run_plain, trace, trace_alike
+from traced import SKIPPED, ask, engine, main, require, trace, trace_alike
 
 PASSES = 3  # one prefill, two of decode
 # A module of each family for the fault, and the component that it is.
@@ -20,7 +21,7 @@ FAMILIES = {
     "gemma": ("mlp.gate_proj", "ffn.gate_proj"),
     "gemma2": ("self_attn.o_proj", "attn.o_proj"),
     "gemma3": ("mlp.down_proj", "ffn.down_proj"),
-    "gemma3n": ("laurel.linear_left", "laurel.left_proj"),
+    "gemma3n": ("laurel.linear_left", "laurel.left"),
     "olmo2": ("self_attn.q_proj", "attn.q_proj"),
     "olmo3": ("mlp.up_proj", "ffn.up_proj"),
     "smollm3": ("self_attn.k_proj", "attn.k_proj"),
@@ -46,7 +47,6 @@ FAMILIES = {
 def right(family, *options):
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "model")
-        run_plain(engine("hf_family.py", family, model, "--make-only"))
         command = engine("hf_family.py", family, model, "-n", str(PASSES), *options)
         capture = trace_alike(command, os.path.join(folder, "captures"))
         verdict = ask("verify", capture, "--model", model, status=0)
@@ -61,9 +61,13 @@ def swapped(family):
     suffix, component = FAMILIES[family]
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "model")
-        run_plain(engine("hf_family.py", family, model, "--make-only"))
-        _, [capture] = trace(engine("hf_family.py", family, model, "-n", "2", "--swap", suffix),
-                             os.path.join(folder, "captures"))
+        done, captures = trace(engine("hf_family.py", family, model, "-n", "2", "--swap", suffix),
+                               os.path.join(folder, "captures"))
+        if done.returncode == SKIPPED:
+            print(done.stdout.decode(), end="")
+            sys.exit(SKIPPED)
+        require(done.returncode == 0 and len(captures) == 1, f"status {done.returncode}, captures {captures}")
+        [capture] = captures
         verdict = ask("verify", capture, "--model", model, status=1)
         first = verdict["faults"][0]
         told = (first["layer"], first["component"], first["cause"])
