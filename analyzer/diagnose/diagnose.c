@@ -358,6 +358,9 @@ const char *tt_explain_benign(const struct tt_diagnosis *d, const struct tt_obse
 {
     int nodes[MAX_SPAN];
     int n = tt_evaluator_span(d->evaluator, seen->node, nodes, MAX_SPAN);
+    const char *form_of_weight = tt_weights_benign(d, seen, nodes, n, judged); /* seen itself: surer than any fit */
+    if (form_of_weight)
+        return form_of_weight;
     for (int i = 0; i < n; i++) {
         const struct tt_op *op = tt_graph_node(d->graph, nodes[i])->op;
         for (const struct tt_variant *form = op ? op->benign : NULL; form && form->cause; form++) {
@@ -377,5 +380,5 @@ const char *tt_explain_benign(const struct tt_diagnosis *d, const struct tt_obse
             }
         }
     }
-    return tt_weights_benign(d, seen, nodes, n, judged);
+    return NULL;
 }
