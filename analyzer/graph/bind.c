@@ -108,6 +108,9 @@ static int add_items(struct tt_graph *graph, const cJSON *list, const struct pla
         int failed = member(json, "repeat") ? add_block(graph, json, place, error) : tt_graph_add_node(graph, json, place, error);
         if (failed)
             return -1;
+        if (graph->nnodes > MAX_NODES)
+            return tt_fail(error, TT_EINPUT, "%s: more than %d values a pass by the metadata; no model has so many",
+                           tt_model_path(graph->model), MAX_NODES);
     }
     return 0;
 }

@@ -12,6 +12,7 @@
 
 #define MAX_REWRITES 32
 #define MAX_LAYERS   4096
+#define MAX_NODES    (1 << 17) /* blocks within loops multiply */
 
 struct config_entry {
     const char *name;

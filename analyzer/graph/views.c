@@ -56,11 +56,9 @@ int tt_strided_reshape(struct tt_strided *view, int rank, const int64_t *shape)
         int to = from, last = first;
         int64_t before = to < view->rank ? view->shape[to++] : 1, after = last < rank ? shape[last++] : 1;
         while (before != after) {
-            if (before < after && to < view->rank)
-                before *= view->shape[to++];
-            else if (after < before && last < rank)
-                after *= shape[last++];
-            else
+            bool grew = before < after ? to < view->rank && !__builtin_mul_overflow(before, view->shape[to++], &before)
+                                       : last < rank && !__builtin_mul_overflow(after, shape[last++], &after);
+            if (!grew)
                 return -1;
         }
         if (!regroup(view, from, to, shape, first, last, &out))
@@ -73,12 +71,13 @@ int tt_strided_reshape(struct tt_strided *view, int rank, const int64_t *shape)
 
 int tt_strided_take(struct tt_strided *view, int axis, int64_t first, int64_t count, int64_t step)
 {
-    if (axis < 0 || axis >= view->rank || first < 0 || count < 1 || step < 1 ||
-        first + (count - 1) * step >= view->shape[axis])
+    if (axis < 0 || axis >= view->rank || first < 0 || count < 1 || step < 1 || first >= view->shape[axis] ||
+        count - 1 > (view->shape[axis] - 1 - first) / step)
         return -1;
     view->offset += first * view->stride[axis];
     view->shape[axis] = count;
-    view->stride[axis] *= step;
+    if (count > 1) /* step is within the axis then */
+        view->stride[axis] *= step;
     return 0;
 }
 
@@ -203,7 +202,7 @@ bool tt_tensor_base_rows(const struct tt_model_tensor *tensor, int64_t *rows)
 {
     const struct tt_model_tensor *base = tensor->base;
     int64_t width = tensor->shape[1];
-    if (!base || tensor->rank != 2 || base->rank != 2 || base->shape[1] != width)
+    if (!base || width < 1 || tensor->rank != 2 || base->rank != 2 || base->shape[1] != width)
         return false;
     if (tensor->form)
         return tensor->form->read == read_strided &&

@@ -121,11 +121,12 @@ static int finish_view(struct tt_graph *graph, const cJSON *entry, int layer, co
     int rank = read_shape(graph, member(entry, "shape"), layer, shape, error);
     if (rank < 0)
         return -1;
+    bool fits = rank > 0; /* numbers of the metadata may be any */
     for (int i = 0; i < rank; i++)
-        wanted *= shape[i];
+        fits = fits && !__builtin_mul_overflow(wanted, shape[i], &wanted);
     for (int i = 0; i < view->rank; i++)
         count *= view->shape[i];
-    bool fits = rank > 0 && wanted == count;
+    fits = fits && wanted == count;
     tt_strided_tensor(view, fits ? rank : view->rank, fits ? shape : view->shape, out);
     return 0;
 }

@@ -76,7 +76,7 @@ static int quantise(const struct tt_value *x, int64_t width, const char *name, s
     int64_t count = tt_value_count(x), block = f && f->block > 0 ? f->block : width;
     if (!f)
         return tt_fail(error, TT_EINPUT, "unknown format '%s' of activations", name);
-    if (block < 1 || width % block || count % width)
+    if (width < 1 || block < 1 || width % block || count % width)
         return tt_fail(error, TT_EINPUT, "rows of %lld are no whole blocks of %lld", (long long)width, (long long)block);
     *out = tt_value_copy(x);
     double *var = tt_value_need_var(out);

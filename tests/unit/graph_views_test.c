@@ -111,7 +111,9 @@ static void refused(void)
     tt_strided_whole(&steps, &base);
     CHECK(tt_strided_take(&steps, 0, 1, A, 1) != 0 && tt_strided_take(&steps, 2, 0, 1, 1) != 0 &&
           tt_strided_take(&steps, 0, 0, 3, 2) != 0 && tt_strided_take(&steps, 0, -1, 1, 1) != 0);
+    CHECK(tt_strided_take(&steps, 0, 1, INT64_MAX / 2, 4) != 0 && tt_strided_take(&steps, 1, INT64_MAX, 2, INT64_MAX) != 0);
     CHECK(tt_strided_reshape(&steps, 2, (int64_t[]){A + 1, B}) != 0);
+    CHECK(tt_strided_reshape(&steps, 4, (int64_t[]){3, INT64_MAX / 2, INT64_MAX / 2, 4}) != 0);
     CHECK(tt_strided_transpose(&steps) == 0);
     CHECK(tt_strided_reshape(&steps, 1, (int64_t[]){A * B}) != 0); /* would need a copy */
     CHECK(tt_strided_reshape(&steps, 3, (int64_t[]){B, 2, A / 2}) == 0);
